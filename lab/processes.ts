@@ -1,7 +1,8 @@
 /**
  * Child processes of the lab. Each runs in a process group of its own, so that Ctrl-C reaches only the
  * lab itself, which then stops them in order. Every group is recorded on disk while it lives: if the lab is
- * killed hard, the next run ends what was left, and only that (a pid counts only with its start time).
+ * killed hard, the next run ends what was left, and only that: a pid counts only with its start time, and only
+ * when the process that started it is gone too.
  */
 import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,7 +21,7 @@ export interface LabProcess {
 }
 
 /** Start time of a process in clock ticks since boot: field 22 of /proc/<pid>/stat, see proc(5). */
-function startTime(pid: number): string | undefined {
+export function startTime(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
@@ -57,7 +58,8 @@ export class ProcessRegistry {
     for (const file of readdirSync(this.#directory)) {
       const record = path.join(this.#directory, file);
       const pid = Number(file);
-      const [started, name] = readFileSync(record, "utf8").split(" ");
+      const [started, ownerPid, ownerStarted, name] = readFileSync(record, "utf8").split(" ");
+      if (startTime(Number(ownerPid)) === ownerStarted) continue;
       if (startTime(pid) === started && name !== undefined) {
         signalGroup(pid, "SIGKILL");
         while (startTime(pid) === started) await delay(20);
@@ -86,7 +88,10 @@ export class ProcessRegistry {
     const pid = child.pid;
     if (pid === undefined) throw new Error(`${name}: ${command} has no pid`);
     const record = path.join(this.#directory, String(pid));
-    writeFileSync(record, `${startTime(pid) ?? "gone"} ${name}`);
+    writeFileSync(
+      record,
+      `${startTime(pid) ?? "gone"} ${process.pid} ${startTime(process.pid) ?? "unknown"} ${name}`,
+    );
     const exited = new Promise<number | null>((resolve) => {
       child.once("exit", (code) => {
         this.#processes.delete(started);
