@@ -32,7 +32,10 @@ test("a process that ignores SIGTERM is killed after the grace time", async () =
 
 test("a command that does not exist is named in the error", async () => {
   const registry = new ProcessRegistry(path.join(directory, "absent"));
-  await assert.rejects(registry.start("broker", "no-such-command", []), /broker: cannot start no-such-command/);
+  await assert.rejects(
+    registry.start("broker", "no-such-command", []),
+    /broker: cannot start no-such-command/,
+  );
 });
 
 test("leftovers of a killed owner are ended, those of a living owner are not", async () => {
