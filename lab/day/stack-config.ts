@@ -1,0 +1,92 @@
+/**
+ * The stack's configuration as the lab runs it: everything that `Pulumi.<stack>.yaml` says, with the outside
+ * world's endpoints and the secrets replaced by the lab's own. Nothing else differs from the real thing.
+ */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { parse } from "yaml";
+import { exitCodes, LabError } from "../errors.ts";
+
+/** Pulumi's configuration: `<project>:<key>` to a string, objects and lists as JSON. */
+export interface StackConfiguration {
+  values: Record<string, string>;
+  /** The keys whose values are secret. */
+  secretKeys: string[];
+}
+
+/** The endpoints and throwaway credentials that a day is pointed at. */
+export interface LabEndpoints {
+  hetzner: { endpoint: string; token: string; sshPort: number };
+  s3: { endpoint: string; region: string; bucket: string; accessKeyId: string; secretAccessKey: string };
+  kafka: { brokers: string };
+  alpaca: { stream: string; updates: string; rest: string; keyId: string; secret: string; symbols: string[] };
+  near: { ws: string; rpc: string; token: string; salt: string; signerId: string; privateKey: string };
+  /** Folder that receives the Kubernetes objects. */
+  renderDirectory: string;
+}
+
+function readStackFile(projectDirectory: string, stack: string): Record<string, unknown> {
+  const file = `Pulumi.${stack}.yaml`;
+  let document: unknown;
+  try {
+    document = parse(readFileSync(path.join(projectDirectory, file), "utf8"));
+  } catch (error) {
+    throw new LabError(`${file} cannot be read: ${(error as Error).message}`, exitCodes.usage);
+  }
+  const config = (document as { config?: unknown } | null)?.config ?? {};
+  if (typeof config !== "object" || Array.isArray(config)) {
+    throw new LabError(
+      `${file}: "config" is not a map; expected keys such as "trading:adminCidrs"`,
+      exitCodes.usage,
+    );
+  }
+  return config as Record<string, unknown>;
+}
+
+/**
+ * Builds the configuration of a lab day.
+ * @param projectDirectory where `Pulumi.<stack>.yaml` is.
+ * @throws LabError (exit code 2) when the file cannot be read; what the keys mean is checked by `stacks/config.ts`.
+ */
+export function labStackConfiguration(
+  projectDirectory: string,
+  stack: string,
+  endpoints: LabEndpoints,
+): StackConfiguration {
+  const { hetzner, s3, kafka, alpaca, near } = endpoints;
+  const replaced: Record<string, unknown> = {
+    archive: { endpoint: s3.endpoint, region: s3.region, bucket: s3.bucket },
+    delivery: "direct",
+    hcloudEndpoint: hetzner.endpoint,
+    kafka: { bootstrapServers: kafka.brokers },
+    kubernetesRenderDirectory: endpoints.renderDirectory,
+    ssh: { port: hetzner.sshPort },
+    venues: {
+      alpaca: {
+        streamUrl: alpaca.stream,
+        restUrl: alpaca.rest,
+        updatesUrl: alpaca.updates,
+        symbols: alpaca.symbols,
+      },
+      nearIntents: { relayWebSocketUrl: near.ws, relayRpcUrl: near.rpc, salt: near.salt },
+    },
+  };
+  const secrets: Record<string, string> = {
+    hcloudToken: hetzner.token,
+    archiveAccessKeyId: s3.accessKeyId,
+    archiveSecretAccessKey: s3.secretAccessKey,
+    alpacaKeyId: alpaca.keyId,
+    alpacaSecretKey: alpaca.secret,
+    nearRelayToken: near.token,
+    nearSignerId: near.signerId,
+    nearPrivateKey: near.privateKey,
+  };
+  const values: Record<string, string> = {};
+  for (const [key, value] of Object.entries(readStackFile(projectDirectory, stack))) {
+    values[key] = typeof value === "string" ? value : JSON.stringify(value);
+  }
+  for (const [key, value] of Object.entries({ ...replaced, ...secrets })) {
+    values[`trading:${key}`] = typeof value === "string" ? value : JSON.stringify(value);
+  }
+  return { values, secretKeys: Object.keys(secrets).map((key) => `trading:${key}`) };
+}

@@ -1,0 +1,68 @@
+/** The day's summary: the contract of `.lab/summary.json` and of `--json`. Keys are added, never renamed. */
+
+export interface DaySummary {
+  ok: boolean;
+  stack: string;
+  engine: string;
+  resources: { created: number; deleted: number };
+  /** Resources that still bill in the Hetzner project after destroy. */
+  billable_left: number;
+  events: { ingested: number; normalized: number; commands: number; results: number };
+  duplicates: number;
+  lost: number;
+  archive: { topics: number; messages: number; verified: boolean };
+  /** From the ingestor's receipt to the result event; null when there was no command. */
+  latency_ms: { p50: number | null; p99: number | null };
+  seconds: { setup: number; up: number; session: number; seal: number; destroy: number; total: number };
+  /** The promises of DESIGN §6 that the day can measure. */
+  promises: PromiseCheck[];
+  /** Why the day ended early, if it did. */
+  error?: string;
+}
+
+/** One promise and what was measured of it. */
+export interface PromiseCheck {
+  promise: string;
+  held: boolean;
+  /** What was measured: figures, or what is wrong by name. */
+  detail: string;
+}
+
+/** A summary of a day on which nothing has happened yet. */
+export function emptySummary(stack: string, engine: string): DaySummary {
+  return {
+    ok: false,
+    stack,
+    engine,
+    resources: { created: 0, deleted: 0 },
+    billable_left: 0,
+    events: { ingested: 0, normalized: 0, commands: 0, results: 0 },
+    duplicates: 0,
+    lost: 0,
+    archive: { topics: 0, messages: 0, verified: false },
+    latency_ms: { p50: null, p99: null },
+    seconds: { setup: 0, up: 0, session: 0, seal: 0, destroy: 0, total: 0 },
+    promises: [],
+  };
+}
+
+/** The summary as a person reads it, at the end of the day. */
+export function describeSummary(summary: DaySummary): string {
+  const { events, archive, latency_ms: latency, seconds } = summary;
+  const lines = [
+    `${summary.ok ? "ok" : "NOT OK"}: ${summary.stack} on the ${summary.engine} engine`,
+    `resources  ${summary.resources.created} created, ${summary.resources.deleted} deleted, ${summary.billable_left} left that bill`,
+    `events     ${events.ingested} ingested, ${events.normalized} normalized, ${events.commands} commands, ${events.results} results`,
+    `           ${summary.duplicates} duplicates, ${summary.lost} lost`,
+    `archive    ${archive.messages} messages of ${archive.topics} topics, ${archive.verified ? "verified" : "NOT VERIFIED"}`,
+    `latency    ${latency.p50 === null ? "no command" : `p50 ${latency.p50} ms, p99 ${latency.p99} ms from receipt to result`}`,
+    `seconds    ${Object.entries(seconds)
+      .map(([phase, value]) => `${phase} ${value.toFixed(1)}`)
+      .join(", ")}`,
+    ...summary.promises.map(
+      (check) => `${check.held ? "held   " : "BROKEN "} ${check.promise}: ${check.detail}`,
+    ),
+  ];
+  if (summary.error !== undefined) lines.push(`error      ${summary.error}`);
+  return lines.join("\n");
+}

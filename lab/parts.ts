@@ -1,0 +1,122 @@
+/**
+ * The lab's parts, each startable alone and each part of a day. A part announces itself with one JSON object:
+ * the same object stands in `.lab/endpoints.json` while a day runs and on the first line of `npm run lab -- <part>`.
+ */
+import { randomInt } from "node:crypto";
+import { mkdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import { startHetzner } from "./hetzner/index.ts";
+import { installKafka, startKafka } from "./kafka/index.ts";
+import { acquireLock } from "./lock.ts";
+import { installObjectStore, startObjectStore } from "./objectstore/index.ts";
+import { labDirectories } from "./directories.ts";
+import type { ProcessRegistry } from "./processes.ts";
+import { startAlpaca } from "./venues/alpaca/index.ts";
+import { startNear } from "./venues/near/index.ts";
+
+export const partNames = ["hetzner", "kafka", "alpaca", "near", "s3"] as const;
+export type PartName = (typeof partNames)[number];
+
+/** What a part says of itself: endpoints and throwaway credentials. */
+export type Announcement = { ready: true; part: PartName } & Record<string, unknown>;
+
+/** A part that answers. */
+export interface RunningPart {
+  announcement: Announcement;
+  stop(): Promise<void>;
+}
+
+export interface PartOptions {
+  /** TCP port (for Kafka the first of three, for S3 the S3 API's); default: a free one. */
+  port?: number;
+  /** Hetzner only: `fast` (default) answers in under a second, `model` takes as long as the real cloud. */
+  latency?: "fast" | "model";
+  /** Where the part's child processes are recorded. */
+  registry: ProcessRegistry;
+  /** Progress lines, for a person. */
+  onProgress: (line: string) => void;
+}
+
+/** A Kafka cluster id as Kafka makes them: 16 bytes in URL-safe base64, here without `-` and `_`. */
+function randomClusterId(): string {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+  return Array.from({ length: 21 }, () => alphabet[randomInt(alphabet.length)]).join("") + "A";
+}
+
+async function startKafkaPart(options: PartOptions): Promise<RunningPart> {
+  const directory = path.join(labDirectories.parts, `kafka-${process.pid}`);
+  await installKafka(labDirectories.cache, options.onProgress);
+  const kafka = await startKafka({
+    directory,
+    cacheDirectory: labDirectories.cache,
+    registry: options.registry,
+    clusterId: randomClusterId(),
+    firstPort: options.port,
+    onProgress: options.onProgress,
+  });
+  return {
+    announcement: { ready: true, part: "kafka", brokers: kafka.brokers.join(","), pids: kafka.pids },
+    stop: async () => {
+      await kafka.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startObjectStorePart(options: PartOptions): Promise<RunningPart> {
+  const release = acquireLock(
+    path.join(labDirectories.root, "s3.lock"),
+    "The archive of this clone is already being served, see .lab/endpoints.json",
+  );
+  try {
+    await installObjectStore(labDirectories.cache, options.onProgress);
+    const { stop, ...endpoint } = await startObjectStore({
+      directory: labDirectories.objectStore,
+      cacheDirectory: labDirectories.cache,
+      registry: options.registry,
+      port: options.port,
+    });
+    return {
+      announcement: { ready: true, part: "s3", ...endpoint },
+      stop: async () => {
+        await stop();
+        release();
+      },
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Starts one part by itself, with a world of its own: an empty project, an open market, an empty Kafka. */
+export async function startPart(part: PartName, options: PartOptions): Promise<RunningPart> {
+  mkdirSync(labDirectories.root, { recursive: true });
+  switch (part) {
+    case "kafka":
+      return startKafkaPart(options);
+    case "s3":
+      return startObjectStorePart(options);
+    case "hetzner": {
+      const { endpoint, token, sshPort, close } = await startHetzner({
+        port: options.port,
+        latency: options.latency,
+      });
+      return { announcement: { ready: true, part, endpoint, token, sshPort }, stop: close };
+    }
+    case "alpaca": {
+      const { stream, updates, rest, keyId, secret, close } = await startAlpaca({
+        port: options.port,
+        market: "simulated",
+      });
+      return { announcement: { ready: true, part, stream, updates, rest, keyId, secret }, stop: close };
+    }
+    case "near": {
+      const { ws, rpc, token, salt, signerId, privateKey, close } = await startNear({
+        port: options.port,
+        market: "simulated",
+      });
+      return { announcement: { ready: true, part, ws, rpc, token, salt, signerId, privateKey }, stop: close };
+    }
+  }
+}
