@@ -1,0 +1,120 @@
+/**
+ * Reading a topic from its beginning without a position of one's own: for the control topic and for
+ * rebuilding state from a journal. kafkajs has no manual assignment, so each reader is the only member of a
+ * consumer group with a name used once, which is deleted afterwards.
+ */
+import { randomUUID } from "node:crypto";
+import type { Kafka } from "kafkajs";
+import type { ServiceContext } from "../core/service.ts";
+import { failOnCrash } from "./consumer.ts";
+import { received, type ReceivedRecord } from "./record.ts";
+
+/** Arguments of {@link followTopics}. */
+export interface FollowOptions {
+  kafka: Kafka;
+  topics: readonly string[];
+  /** Name of the reader; the group is called `<name>-<random>`. */
+  name: string;
+  context: Pick<ServiceContext, "fatal" | "logger">;
+  /** Called for every record, in order within a partition. Throwing is fatal. */
+  onRecord(record: ReceivedRecord): void;
+  /** How long a broker may hold an empty fetch, in milliseconds: the price of idling against the time to stop. Default 100. */
+  maxWaitTimeInMs?: number;
+}
+
+/** A reader that has read everything there was when it started, and goes on reading. */
+export interface Follower {
+  /** Leaves and deletes the group. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Reads topics from their beginning; resolves when all that was there at the call has been handed over.
+ * @throws KafkaJSError when a topic does not exist or no broker answers.
+ */
+export async function followTopics(options: FollowOptions): Promise<Follower> {
+  const { kafka, topics, context } = options;
+  const groupId = `${options.name}-${randomUUID()}`;
+  const admin = kafka.admin();
+  await admin.connect();
+  /** Offsets still to be reached, by `topic partition`. */
+  const ends = new Map<string, bigint>();
+  try {
+    for (const topic of topics) {
+      for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+        if (high !== low) ends.set(`${topic} ${partition}`, BigInt(high));
+      }
+    }
+  } catch (error) {
+    await admin.disconnect();
+    throw error;
+  }
+  const consumer = kafka.consumer({
+    groupId,
+    maxWaitTimeInMs: options.maxWaitTimeInMs ?? 100,
+    minBytes: 1,
+    allowAutoTopicCreation: false,
+    sessionTimeout: 10_000,
+    rebalanceTimeout: 15_000,
+    heartbeatInterval: 2_000,
+    retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 12 },
+  });
+  const stop = async (): Promise<void> => {
+    try {
+      await consumer.disconnect();
+      await admin.deleteGroups([groupId]);
+    } catch (error) {
+      // An empty group without offsets vanishes by itself.
+      context.logger.debug({ err: error, groupId }, "the reader's group could not be deleted");
+    } finally {
+      await admin.disconnect();
+    }
+  };
+  let caughtUp: () => void = () => undefined;
+  let failed: (error: unknown) => void = () => undefined;
+  const reached = new Promise<void>((resolve, reject) => {
+    caughtUp = resolve;
+    failed = reject;
+  });
+  // The caller hears of a failure before the end is reached by rejection, later ones are fatal.
+  reached.catch(() => undefined);
+  const fatal = (error: unknown): void => {
+    failed(error);
+    context.fatal(error);
+  };
+  failOnCrash(consumer, { fatal, logger: context.logger });
+  if (ends.size === 0) caughtUp();
+  try {
+    await consumer.connect();
+    await consumer.subscribe({ topics: [...topics], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      eachBatch: async ({ batch }) => {
+        const { topic, partition, messages } = batch;
+        try {
+          for (const message of messages) options.onRecord(received(topic, partition, message));
+        } catch (error) {
+          fatal(error);
+          return;
+        }
+        const name = `${topic} ${partition}`;
+        const end = ends.get(name);
+        if (end !== undefined && BigInt(batch.lastOffset()) + 1n >= end) {
+          ends.delete(name);
+          if (ends.size === 0) caughtUp();
+        }
+      },
+    });
+    await reached;
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { stop };
+}
+
+/** Reads topics from their beginning to the end they have now, then stops. Same arguments and errors. */
+export async function readToEnd(options: FollowOptions): Promise<void> {
+  const follower = await followTopics(options);
+  await follower.stop();
+}

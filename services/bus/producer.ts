@@ -1,0 +1,289 @@
+/**
+ * The batching producer: idempotent, acks=all, lz4. A record is sent at once when nothing is in flight;
+ * otherwise it waits with others for the answer and leaves with them (measured: every extra request costs
+ * more than the wait). A promise per record resolves when the brokers have it.
+ */
+import kafkajs, { type Kafka, type Message, type Producer, type TopicMessages } from "kafkajs";
+import type { ProgressWatch } from "../core/health.ts";
+import type { ServiceContext } from "../core/service.ts";
+import { compression } from "./kafka.ts";
+import type { OutgoingRecord } from "./record.ts";
+
+/** Bounds of a producer. */
+export interface ProducerLimits {
+  /** Records in one send; kafkajs groups in quadratic time, so not more than 1,000. Default 500. */
+  batchRecords: number;
+  /** Bytes in one send, and of one record; below the brokers' limit of 1 MiB. Default 900,000. */
+  batchBytes: number;
+  /** Records that may wait. Default 20,000. */
+  queuedRecords: number;
+  /** Bytes that may wait. Default 32 MiB. */
+  queuedBytes: number;
+}
+
+const defaults: ProducerLimits = {
+  batchRecords: 500,
+  batchBytes: 900_000,
+  queuedRecords: 20_000,
+  queuedBytes: 32 * 1024 * 1024,
+};
+
+/** Longest time without an acknowledgement while records wait, before the service counts as unhealthy. */
+const maximumSilenceMs = 60_000;
+
+/** The queue is full: the caller did not wait for {@link BatchingProducer.room}. */
+export class ProducerQueueFullError extends Error {
+  constructor(limits: ProducerLimits) {
+    super(
+      `the producer's queue is full (${limits.queuedRecords} records or ${limits.queuedBytes} bytes): ` +
+        "Kafka does not take records as fast as they come. Wait for room() before the next send.",
+    );
+    this.name = "ProducerQueueFullError";
+  }
+}
+
+/** A record is larger than the brokers accept. */
+export class RecordTooLargeError extends Error {
+  constructor(topic: string, bytes: number, limit: number) {
+    super(`a record for ${topic} has ${bytes} bytes, the limit is ${limit}`);
+    this.name = "RecordTooLargeError";
+  }
+}
+
+interface Entry {
+  record: OutgoingRecord;
+  message: Message;
+  bytes: number;
+  resolve: () => void;
+  reject: (error: Error) => void;
+}
+
+/** What the producer needs of kafkajs; a test gives its own. */
+export type BatchSender = Pick<Producer, "connect" | "disconnect" | "sendBatch">;
+
+/** See the module's description. */
+export class BatchingProducer {
+  readonly #sender: BatchSender;
+  readonly #limits: ProducerLimits;
+  readonly #context: Pick<ServiceContext, "metrics" | "fatal" | "logger">;
+  readonly #watch: ProgressWatch;
+  readonly #partitions: WeakMap<Message, number>;
+  #queue: Entry[] = [];
+  #queuedBytes = 0;
+  #pumping: Promise<void> | undefined;
+  #failed: Error | undefined;
+  #closed = false;
+  #roomWaiters: (() => void)[] = [];
+  #idleTimer: NodeJS.Timeout;
+
+  /** @param partitions where the sender's partitioner notes which partition it chose for a message. */
+  constructor(
+    sender: BatchSender,
+    partitions: WeakMap<Message, number>,
+    context: Pick<ServiceContext, "metrics" | "fatal" | "health" | "logger">,
+    limits: Partial<ProducerLimits> = {},
+  ) {
+    this.#sender = sender;
+    this.#partitions = partitions;
+    this.#context = context;
+    this.#limits = { ...defaults, ...limits };
+    this.#watch = context.health.watch("producer", maximumSilenceMs);
+    // With nothing to send, having nothing to send is progress.
+    this.#idleTimer = setInterval(() => {
+      if (this.#pumping === undefined) this.#watch.progress();
+    }, 5_000);
+    this.#idleTimer.unref();
+  }
+
+  /** Records that wait or are in flight. */
+  get pending(): number {
+    return this.#queue.length;
+  }
+
+  /** Whether {@link send} would accept another record with a margin of half the queue. */
+  get hasRoom(): boolean {
+    return (
+      this.#queue.length < this.#limits.queuedRecords / 2 && this.#queuedBytes < this.#limits.queuedBytes / 2
+    );
+  }
+
+  /** Resolves when at least half of the queue is free (or when the producer has failed: send() then says so). */
+  room(): Promise<void> {
+    if (this.hasRoom || this.#failed !== undefined) return Promise.resolve();
+    return new Promise((resolve) => this.#roomWaiters.push(resolve));
+  }
+
+  /**
+   * Queues a record; records of one partition are written in the order of the calls.
+   * @returns a promise that resolves when all in-sync replicas have the record.
+   * @throws (rejects) RecordTooLargeError, ProducerQueueFullError; after a failed send every later one fails, too.
+   */
+  send(record: OutgoingRecord): Promise<void> {
+    if (this.#failed !== undefined) return Promise.reject(this.#failed);
+    if (this.#closed)
+      return Promise.reject(new Error(`the producer is closed; ${record.topic} got no record`));
+    const bytes = sizeOf(record);
+    if (bytes > this.#limits.batchBytes) {
+      return Promise.reject(new RecordTooLargeError(record.topic, bytes, this.#limits.batchBytes));
+    }
+    if (
+      this.#queue.length >= this.#limits.queuedRecords ||
+      this.#queuedBytes + bytes > this.#limits.queuedBytes
+    ) {
+      return Promise.reject(new ProducerQueueFullError(this.#limits));
+    }
+    return new Promise((resolve, reject) => {
+      const { key, value, partition, headers } = record;
+      const message: Message = { key, value };
+      if (partition !== undefined) message.partition = partition;
+      if (headers !== undefined) message.headers = headers;
+      this.#queue.push({ record, message, bytes, resolve, reject });
+      this.#queuedBytes += bytes;
+      // Begun after the current turn, so that records queued together leave together.
+      this.#pumping ??= Promise.resolve().then(() => this.#pump());
+    });
+  }
+
+  /** Sends several records; resolves when all are acknowledged. */
+  async sendAll(records: readonly OutgoingRecord[]): Promise<void> {
+    await Promise.all(records.map((record) => this.send(record)));
+  }
+
+  /** Resolves when everything queued so far is acknowledged or has failed. */
+  async flush(): Promise<void> {
+    while (this.#pumping !== undefined) await this.#pumping;
+  }
+
+  /** Takes no more records, sends what waits, disconnects. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.flush();
+    clearInterval(this.#idleTimer);
+    this.#watch.end();
+    await this.#sender.disconnect();
+  }
+
+  async #pump(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#take();
+      try {
+        await this.#deliver(batch);
+      } catch (error) {
+        this.#fail(error as Error, batch);
+        break;
+      }
+      this.#queuedBytes -= batch.reduce((sum, { bytes }) => sum + bytes, 0);
+      this.#watch.progress();
+      const counts = new Map<string, number>();
+      for (const { record, resolve } of batch) {
+        counts.set(record.topic, (counts.get(record.topic) ?? 0) + 1);
+        resolve();
+      }
+      for (const [topic, count] of counts) this.#context.metrics.eventsOut.inc({ topic }, count);
+      this.#signalRoom();
+    }
+    this.#pumping = undefined;
+  }
+
+  #take(): Entry[] {
+    let bytes = 0;
+    let count = 0;
+    for (const entry of this.#queue) {
+      if (count === this.#limits.batchRecords || (count > 0 && bytes + entry.bytes > this.#limits.batchBytes))
+        break;
+      bytes += entry.bytes;
+      count += 1;
+    }
+    const batch = this.#queue.slice(0, count);
+    this.#queue = this.#queue.slice(count);
+    return batch;
+  }
+
+  /**
+   * Sends until every partition has answered. kafkajs 2.2.4 remembers answers by broker: when a partition's
+   * leader moves, while a send is repeated, to a broker that has answered already, its records are dropped
+   * and the send still resolves. So what was not answered for is sent again.
+   */
+  async #deliver(batch: readonly Entry[]): Promise<void> {
+    let rest = batch;
+    while (rest.length > 0) {
+      const topicMessages = new Map<string, TopicMessages>();
+      for (const { record, message } of rest) {
+        const group = topicMessages.get(record.topic) ?? { topic: record.topic, messages: [] };
+        group.messages.push(message);
+        topicMessages.set(record.topic, group);
+      }
+      const answers = await this.#sender.sendBatch({
+        topicMessages: [...topicMessages.values()],
+        acks: -1,
+        compression,
+      });
+      const answered = new Set(answers.map(({ topicName, partition }) => `${topicName} ${partition}`));
+      const missing = rest.filter(
+        ({ record, message }) =>
+          !answered.has(`${record.topic} ${String(this.#partitions.get(message) ?? message.partition)}`),
+      );
+      if (missing.length > 0) {
+        this.#context.logger.warn(
+          { records: missing.length },
+          "a partition moved during a send; sending again",
+        );
+      }
+      rest = missing;
+    }
+  }
+
+  #fail(error: Error, batch: readonly Entry[]): void {
+    this.#failed = new Error(`Kafka refused a send: ${error.message}`, { cause: error });
+    const waiting = [...batch, ...this.#queue];
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    for (const { reject } of waiting) reject(this.#failed);
+    this.#signalRoom();
+    this.#context.fatal(this.#failed);
+  }
+
+  #signalRoom(): void {
+    if (this.#failed === undefined && !this.hasRoom) return;
+    for (const resolve of this.#roomWaiters.splice(0)) resolve();
+  }
+}
+
+function sizeOf({ key, value, headers }: OutgoingRecord): number {
+  let bytes = value.length + (typeof key === "string" ? Buffer.byteLength(key) : key.length) + 70;
+  for (const [name, content] of Object.entries(headers ?? {})) {
+    bytes += Buffer.byteLength(name) + Buffer.byteLength(String(content)) + 10;
+  }
+  return bytes;
+}
+
+/**
+ * Connects a producer and stops it with the service.
+ * @throws KafkaJSError when no broker can be reached.
+ */
+export async function startProducer(
+  kafka: Kafka,
+  context: Pick<ServiceContext, "metrics" | "fatal" | "health" | "logger" | "onStop">,
+  limits: Partial<ProducerLimits> = {},
+): Promise<BatchingProducer> {
+  const partitions = new WeakMap<Message, number>();
+  const sender = kafka.producer({
+    idempotent: true,
+    maxInFlightRequests: 1,
+    allowAutoTopicCreation: false,
+    // Without a limit, as Kafka's own idempotent producer: the queue's bound is what stops the service's intake.
+    retry: { initialRetryTime: 20, maxRetryTime: 2_000, retries: Number.MAX_SAFE_INTEGER },
+    createPartitioner: () => {
+      const choose = kafkajs.Partitioners.DefaultPartitioner();
+      return (args) => {
+        const partition = choose(args);
+        partitions.set(args.message, partition);
+        return partition;
+      };
+    },
+  });
+  await sender.connect();
+  const producer = new BatchingProducer(sender, partitions, context, limits);
+  context.onStop("producer", () => producer.close());
+  return producer;
+}

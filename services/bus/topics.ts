@@ -1,0 +1,156 @@
+/**
+ * The registry of topics: what each one holds, by which key records are ordered, who writes it. Every
+ * topic that services use is declared here and created by the `prepare-day` job before they start.
+ */
+import type { Admin } from "kafkajs";
+import type { EventType } from "../core/events.ts";
+
+/** What kind of topic: market data as the venue sent it, canonical, commands, outcomes, or our own housekeeping. */
+export type TopicClass = "raw" | "norm" | "cmd" | "exec" | "control" | "dead-letter";
+
+/** One topic. */
+export interface TopicDefinition {
+  /** Its name; `<business-date>` stands for the cluster's business date. */
+  readonly name: string;
+  readonly class: TopicClass;
+  /** What the key of a record is; records with equal keys keep their order. */
+  readonly key: string;
+  readonly partitions: number;
+  readonly retentionMs: number;
+  /** Type of the events on it; null when the records are no events. */
+  readonly schema: EventType | null;
+  /** The deployable that writes it; `*` for all. */
+  readonly owner: string;
+}
+
+/** 72 h (seed 000): far longer than the cluster lives, so nothing expires before it is archived. */
+const retentionMs = 72 * 3_600_000;
+
+/** Enough to spread over three brokers; one process per stage reads them all. */
+const partitions = 3;
+
+/** All topics. */
+export const topics = {
+  rawNearIntentsQuote: {
+    name: "raw.near-intents.quote",
+    class: "raw",
+    key: "asset_in|asset_out as the venue named them",
+    partitions,
+    retentionMs,
+    schema: "raw.near-intents.quote",
+    owner: "ingest-near-intents",
+  },
+  stockStream: {
+    name: "stock-stream-<business-date>",
+    class: "raw",
+    key: "symbol",
+    partitions,
+    retentionMs,
+    schema: "raw.alpaca.stock",
+    owner: "ingestion-alpaca-stockstream-api",
+  },
+  swapDemand: {
+    name: "norm.swap_demand",
+    class: "norm",
+    key: "asset_in|asset_out",
+    partitions,
+    retentionMs,
+    schema: "norm.swap_demand",
+    owner: "normalize-near-intents",
+  },
+  executeTrade: {
+    name: "cmd.execute_trade",
+    class: "cmd",
+    key: "venue|asset_in|asset_out",
+    partitions,
+    retentionMs,
+    schema: "cmd.execute_trade",
+    owner: "strategy-dummy",
+  },
+  journal: {
+    // A command's entries are in the partition of the same number as the command, whatever its key hashes to.
+    name: "exec.journal",
+    class: "exec",
+    key: "command_id",
+    partitions,
+    retentionMs,
+    schema: "exec.journal",
+    owner: "executor-near-intents",
+  },
+  tradeResult: {
+    name: "exec.trade_result",
+    class: "exec",
+    key: "command_id",
+    partitions,
+    retentionMs,
+    schema: "exec.trade_result",
+    owner: "executor-near-intents",
+  },
+  control: {
+    name: "control",
+    class: "control",
+    key: "name of the service that speaks",
+    partitions: 1,
+    retentionMs,
+    schema: null,
+    owner: "*",
+  },
+  deadLetter: {
+    name: "dead-letter",
+    class: "dead-letter",
+    key: "key of the original record",
+    partitions,
+    retentionMs,
+    schema: null,
+    owner: "*",
+  },
+} as const satisfies Record<string, TopicDefinition>;
+
+/** The name of a topic on a given day. @param businessDate for example `2025-10-14`. */
+export function topicName(topic: TopicDefinition, businessDate: string): string {
+  return topic.name.replace("<business-date>", businessDate);
+}
+
+/** How {@link createTopics} makes topics. */
+export interface CreateTopicsOptions {
+  businessDate: string;
+  /** Copies of each partition, at most the number of brokers. */
+  replicationFactor: number;
+  /** Copies that must have a record before it is acknowledged. */
+  minInsyncReplicas: number;
+}
+
+/**
+ * Creates those topics of the registry that do not exist yet, and waits until they have leaders.
+ * @returns the names of all topics of the registry.
+ * @throws Error when an existing topic has another number of partitions than the registry says, because
+ *   keys would then map to other partitions than the producers of the day before assumed.
+ */
+export async function createTopics(admin: Admin, options: CreateTopicsOptions): Promise<string[]> {
+  const wanted = Object.values(topics).map((topic: TopicDefinition) => ({
+    topic: topicName(topic, options.businessDate),
+    numPartitions: topic.partitions,
+    replicationFactor: options.replicationFactor,
+    configEntries: [
+      { name: "retention.ms", value: String(topic.retentionMs) },
+      { name: "min.insync.replicas", value: String(options.minInsyncReplicas) },
+      { name: "cleanup.policy", value: "delete" },
+    ],
+  }));
+  const existing = new Set(await admin.listTopics());
+  const missing = wanted.filter(({ topic }) => !existing.has(topic));
+  if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: true });
+  const metadata = await admin.fetchTopicMetadata({ topics: wanted.map(({ topic }) => topic) });
+  const mistakes = metadata.topics.flatMap(({ name, partitions: found }) => {
+    const expected = wanted.find(({ topic }) => topic === name)?.numPartitions;
+    return expected === found.length
+      ? []
+      : [`${name} has ${found.length} partitions, expected ${String(expected)}`];
+  });
+  if (mistakes.length > 0) {
+    throw new Error(
+      `topics differ from the registry: ${mistakes.join("; ")}. Delete them or use a fresh cluster.`,
+    );
+  }
+  return wanted.map(({ topic }) => topic);
+}
