@@ -1,0 +1,71 @@
+import * as pulumi from "@pulumi/pulumi";
+import { Application } from "./custom-resources/argo-cd.ts";
+import { argoCdNamespace } from "./gitops.ts";
+import type { K3s } from "./k3s.ts";
+import { workloadResource } from "./workload-resources.ts";
+import { type Images, services, workloadObjects } from "./workloads.ts";
+
+export interface DeliveryArgs {
+  k3s: K3s;
+  /** `gitops`: the root Application of Argo CD. `direct`: the same objects, applied by Pulumi. */
+  delivery: "gitops" | "direct";
+  /** Where the rendered services stand in Git. Needed when delivery is `gitops`. */
+  repository?: { repository: string; path: string; revision: string } | undefined;
+  images: Images;
+  /** What must be done before a service starts. */
+  after: pulumi.Resource[];
+}
+
+/** Brings the services into the cluster. */
+export class Delivery extends pulumi.ComponentResource {
+  constructor(name: string, args: DeliveryArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("trading:components:Delivery", name, {}, opts);
+    if (args.delivery === "gitops") this.#rootApplication(name, args);
+    else this.#objects(args);
+    this.registerOutputs({});
+  }
+
+  #rootApplication(name: string, args: DeliveryArgs): void {
+    if (args.repository === undefined) throw new Error("delivery by gitops needs a repository");
+    new Application(
+      `${name}-root`,
+      {
+        metadata: { name: "trading", namespace: argoCdNamespace },
+        spec: {
+          project: "default",
+          source: {
+            repoURL: args.repository.repository,
+            path: args.repository.path,
+            targetRevision: args.repository.revision,
+          },
+          destination: { server: "https://kubernetes.default.svc" },
+          syncPolicy: {
+            automated: { prune: true, selfHeal: true },
+            retry: { limit: 10, backoff: { duration: "5s", factor: 2, maxDuration: "1m" } },
+            // The namespaces are Pulumi's.
+            syncOptions: ["CreateNamespace=false"],
+          },
+        },
+      },
+      args.k3s.inCluster(this, args.after),
+    );
+  }
+
+  #objects(args: DeliveryArgs): void {
+    for (const service of services) {
+      for (const object of workloadObjects(service, args.images)) {
+        // As with Argo CD, nothing waits for the pods: once services may run, only the export gate is left to
+        // create, and a service that does not start must not keep it from being there.
+        const unawaited: typeof object = {
+          ...object,
+          metadata: { ...object.metadata, annotations: { "pulumi.com/skipAwait": "true" } },
+        };
+        workloadResource(
+          object.kind === "Service" ? `${service.name}-service` : service.name,
+          unawaited,
+          args.k3s.inCluster(this, args.after),
+        );
+      }
+    }
+  }
+}

@@ -1,0 +1,165 @@
+import * as kubernetes from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { HelmChart } from "./custom-resources/helm-chart.ts";
+import { Kafka as KafkaObject, KafkaNodePool } from "./custom-resources/strimzi.ts";
+import type { K3s } from "./k3s.ts";
+import { kafkaFacts } from "./kafka-facts.ts";
+import { nodePlans } from "./nodes.ts";
+import { onNode } from "./placement.ts";
+import { charts, kafka as kafkaVersion } from "./versions.ts";
+
+/** What the operator and the lag exporter request; part of the sum in placement.ts. */
+export const kafkaHelpers = {
+  operator: {
+    node: "kafka-1",
+    requests: { cpu: "100m", memory: "384Mi" },
+    limits: { cpu: "1000m", memory: "512Mi" },
+  },
+  exporter: {
+    node: "kafka-1",
+    requests: { cpu: "50m", memory: "64Mi" },
+    limits: { cpu: "500m", memory: "128Mi" },
+  },
+} as const;
+
+export interface KafkaArgs {
+  k3s: K3s;
+  /** The namespace `kafka`. */
+  namespace: kubernetes.core.v1.Namespace;
+}
+
+/** The Strimzi operator on kafka-1 and three combined KRaft nodes, one on each of kafka-0..2. */
+export class Kafka extends pulumi.ComponentResource {
+  /** Done when the brokers are Ready and the bootstrap address has endpoints. */
+  readonly ready: pulumi.Resource;
+
+  constructor(name: string, args: KafkaArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("trading:components:Kafka", name, {}, opts);
+    const { k3s } = args;
+    const { namespace, cluster, nodePool } = kafkaFacts;
+
+    const operator = new HelmChart(
+      `${name}-operator`,
+      {
+        release: "strimzi",
+        chart: charts.strimzi,
+        targetNamespace: namespace,
+        values: {
+          nodeSelector: { "kubernetes.io/hostname": kafkaHelpers.operator.node },
+          resources: { requests: kafkaHelpers.operator.requests, limits: kafkaHelpers.operator.limits },
+        },
+      },
+      k3s.inCluster(this, [args.namespace]),
+    );
+    const definitions = k3s.waitForCrds(
+      `${name}-definitions`,
+      ["kafkas.kafka.strimzi.io", "kafkanodepools.kafka.strimzi.io", "strimzipodsets.core.strimzi.io"],
+      { parent: this, dependsOn: [operator] },
+    );
+
+    const pool = new KafkaNodePool(
+      `${name}-nodes`,
+      {
+        metadata: { name: nodePool, namespace, labels: { "strimzi.io/cluster": cluster } },
+        spec: {
+          replicas: kafkaFacts.brokers,
+          roles: ["controller", "broker"],
+          storage: { type: "jbod", volumes: [{ id: 0, type: "ephemeral", kraftMetadata: "shared" }] },
+          resources: { requests: kafkaFacts.requests, limits: kafkaFacts.limits },
+          jvmOptions: { "-Xms": kafkaFacts.heap, "-Xmx": kafkaFacts.heap },
+          template: {
+            pod: {
+              terminationGracePeriodSeconds: 60,
+              affinity: {
+                nodeAffinity: {
+                  requiredDuringSchedulingIgnoredDuringExecution: {
+                    nodeSelectorTerms: [
+                      {
+                        matchExpressions: [
+                          {
+                            key: "kubernetes.io/hostname",
+                            operator: "In",
+                            values: nodePlans
+                              .filter((plan) => plan.role === "kafka")
+                              .map((plan) => plan.nodeName),
+                          },
+                        ],
+                      },
+                    ],
+                  },
+                },
+                podAntiAffinity: {
+                  requiredDuringSchedulingIgnoredDuringExecution: [
+                    {
+                      topologyKey: "kubernetes.io/hostname",
+                      labelSelector: {
+                        matchLabels: { "strimzi.io/cluster": cluster, "strimzi.io/pool-name": nodePool },
+                      },
+                    },
+                  ],
+                },
+              },
+            },
+          },
+        },
+      },
+      k3s.inCluster(this, [definitions, k3s.allNodesReady]),
+    );
+
+    const brokers = new KafkaObject(
+      `${name}-cluster`,
+      {
+        metadata: {
+          name: cluster,
+          namespace,
+          annotations: { "pulumi.com/waitFor": "condition=Ready" },
+        },
+        spec: {
+          kafka: {
+            version: kafkaVersion.version,
+            metadataVersion: kafkaVersion.metadataVersion,
+            listeners: [{ name: "plain", port: kafkaFacts.port, type: "internal", tls: false }],
+            config: {
+              "auto.create.topics.enable": true,
+              "default.replication.factor": kafkaFacts.replicationFactor,
+              "min.insync.replicas": kafkaFacts.minInsyncReplicas,
+              "offsets.topic.replication.factor": kafkaFacts.replicationFactor,
+              "transaction.state.log.replication.factor": kafkaFacts.replicationFactor,
+              "transaction.state.log.min.isr": kafkaFacts.minInsyncReplicas,
+              "log.retention.hours": kafkaFacts.retentionHours,
+              // Producers send lz4 already; what another client sends is stored the same way.
+              "compression.type": kafkaFacts.compression,
+            },
+            metricsConfig: { type: "strimziMetricsReporter" },
+          },
+          kafkaExporter: {
+            topicRegex: ".*",
+            groupRegex: ".*",
+            resources: { requests: kafkaHelpers.exporter.requests, limits: kafkaHelpers.exporter.limits },
+            template: { pod: { affinity: onNode(kafkaHelpers.exporter.node) } },
+          },
+        },
+      },
+      // Images of 1 GB on three nodes, a quorum, and the operator's own start.
+      { ...k3s.inCluster(this, [pool]), customTimeouts: { create: "15m" } },
+    );
+
+    // Strimzi calls its own service <cluster>-kafka-bootstrap; seed 000 names this address.
+    this.ready = new kubernetes.core.v1.Service(
+      `${name}-bootstrap`,
+      {
+        metadata: { name: kafkaFacts.bootstrapService, namespace },
+        spec: {
+          selector: {
+            "strimzi.io/cluster": cluster,
+            "strimzi.io/kind": "Kafka",
+            "strimzi.io/broker-role": "true",
+          },
+          ports: [{ name: "plain", port: kafkaFacts.port, targetPort: kafkaFacts.port, protocol: "TCP" }],
+        },
+      },
+      k3s.inCluster(this, [brokers]),
+    );
+    this.registerOutputs({});
+  }
+}

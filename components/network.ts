@@ -1,0 +1,84 @@
+import * as hcloud from "@pulumi/hcloud";
+import * as pulumi from "@pulumi/pulumi";
+
+/** The private network of a cluster (seed 000) and the fixed addresses in it. */
+export const privateNetwork = {
+  network: "10.0.0.0/16",
+  subnet: "10.0.1.0/24",
+  controlPlane: "10.0.1.1",
+  brokers: ["10.0.1.10", "10.0.1.11", "10.0.1.12"],
+} as const;
+
+/** Port of the Kubernetes API. */
+export const kubernetesApiPort = 6443;
+
+export interface NetworkArgs {
+  /** Name of the stack; prefix of every name, because names are unique in a Hetzner project. */
+  stack: string;
+  /** Networks (CIDR) that may reach SSH and the Kubernetes API; nothing else may. */
+  adminCidrs: readonly string[];
+  /** Port of SSH. Default: 22. */
+  sshPort?: number;
+  /** Network zone of the chosen location, for example `eu-central`. */
+  networkZone: pulumi.Input<string>;
+  /** Labels by role, see `labels` in cluster-identity.ts. */
+  labels: (role: string) => Record<string, pulumi.Input<string>>;
+}
+
+/**
+ * Private network, firewall and placement group.
+ * Inbound from the internet: TCP to SSH and to the Kubernetes API, from `adminCidrs` only. Hetzner firewalls
+ * do not filter the private network.
+ */
+export class Network extends pulumi.ComponentResource {
+  readonly subnet: hcloud.NetworkSubnet;
+  readonly firewall: hcloud.Firewall;
+  readonly placementGroup: hcloud.PlacementGroup;
+
+  constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("trading:components:Network", name, {}, opts);
+
+    const network = new hcloud.Network(
+      `${name}-private`,
+      { name: args.stack, ipRange: privateNetwork.network, labels: args.labels("network") },
+      { parent: this },
+    );
+
+    this.subnet = new hcloud.NetworkSubnet(
+      `${name}-subnet`,
+      {
+        networkId: network.id.apply(Number),
+        type: "cloud",
+        networkZone: args.networkZone,
+        ipRange: privateNetwork.subnet,
+      },
+      // Like the servers: what was chosen first stays for the day.
+      { parent: this, ignoreChanges: ["networkZone"] },
+    );
+
+    const open = (port: number, description: string) => ({
+      direction: "in",
+      protocol: "tcp",
+      port: String(port),
+      sourceIps: [...args.adminCidrs],
+      description,
+    });
+    this.firewall = new hcloud.Firewall(
+      `${name}-firewall`,
+      {
+        name: args.stack,
+        labels: args.labels("firewall"),
+        rules: [open(args.sshPort ?? 22, "SSH"), open(kubernetesApiPort, "Kubernetes API")],
+      },
+      { parent: this },
+    );
+
+    this.placementGroup = new hcloud.PlacementGroup(
+      `${name}-spread`,
+      { name: args.stack, type: "spread", labels: args.labels("placement-group") },
+      { parent: this },
+    );
+
+    this.registerOutputs({ subnetId: this.subnet.id, firewallId: this.firewall.id });
+  }
+}

@@ -1,0 +1,2 @@
+/** Name of the ConfigMap with what every service needs to know. */
+export const settingsName = "trading-settings";

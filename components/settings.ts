@@ -1,0 +1,115 @@
+import * as kubernetes from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { catalog, type Namespace, type SecretName, secretVariables } from "../services/catalog.ts";
+import type { ClusterIdentity } from "./cluster-identity.ts";
+import type { K3s } from "./k3s.ts";
+import { kafkaFacts } from "./kafka-facts.ts";
+import { settingsName } from "./settings-name.ts";
+
+/** Pod Security level of each namespace of seed 000: https://kubernetes.io/docs/concepts/security/pod-security-standards/ */
+const podSecurity = {
+  // Strimzi's own pods meet `baseline`; ours meet `restricted` everywhere.
+  kafka: "baseline",
+  ingestion: "restricted",
+  strategies: "restricted",
+} as const satisfies Record<Namespace, string>;
+
+export const namespaceNames = Object.keys(podSecurity) as Namespace[];
+
+export interface SettingsArgs {
+  k3s: K3s;
+  stack: string;
+  identity: ClusterIdentity;
+  /** What services connect to: host:port, comma separated. */
+  kafkaBootstrapServers: string;
+  archive: { endpoint: string; region: string; bucket: string };
+  venues: {
+    alpaca: { streamUrl: string; restUrl: string; updatesUrl: string; symbols: readonly string[] };
+    nearIntents: { relayWebSocketUrl: string; relayRpcUrl: string; salt: string };
+  };
+  /** Value of each variable that a Secret carries. */
+  secrets: Readonly<Record<(typeof secretVariables)[SecretName][number], pulumi.Input<string>>>;
+}
+
+/** The secrets that the services of a namespace name. */
+export function secretsIn(namespace: Namespace): SecretName[] {
+  const named = new Set(
+    catalog.filter((service) => service.namespace === namespace).flatMap((service) => service.secrets),
+  );
+  return [...named].sort();
+}
+
+/** The namespaces of the services, their settings and their secrets. */
+export class Settings extends pulumi.ComponentResource {
+  readonly namespaces: Readonly<Record<Namespace, kubernetes.core.v1.Namespace>>;
+
+  constructor(name: string, args: SettingsArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("trading:components:Settings", name, {}, opts);
+    const { identity, venues, archive } = args;
+
+    const data: Record<string, pulumi.Input<string>> = {
+      STACK: args.stack,
+      CLUSTER_ID: identity.clusterId,
+      BUSINESS_DATE: identity.businessDate,
+      EXPIRES_AT: identity.expiresAt,
+      KAFKA_BROKERS: args.kafkaBootstrapServers,
+      KAFKA_REPLICATION_FACTOR: String(kafkaFacts.replicationFactor),
+      KAFKA_MIN_INSYNC_REPLICAS: String(kafkaFacts.minInsyncReplicas),
+      S3_ENDPOINT: archive.endpoint,
+      S3_REGION: archive.region,
+      S3_BUCKET: archive.bucket,
+      ALPACA_STREAM_URL: venues.alpaca.streamUrl,
+      ALPACA_REST_URL: venues.alpaca.restUrl,
+      ALPACA_UPDATES_URL: venues.alpaca.updatesUrl,
+      ALPACA_SYMBOLS: venues.alpaca.symbols.join(","),
+      NEAR_RELAY_WEBSOCKET_URL: venues.nearIntents.relayWebSocketUrl,
+      NEAR_RELAY_RPC_URL: venues.nearIntents.relayRpcUrl,
+      NEAR_SALT: venues.nearIntents.salt,
+      LOG_LEVEL: "info",
+    };
+
+    const namespace = (key: Namespace) =>
+      new kubernetes.core.v1.Namespace(
+        `${name}-${key}`,
+        {
+          metadata: {
+            name: key,
+            labels: {
+              "pod-security.kubernetes.io/enforce": podSecurity[key],
+              "pod-security.kubernetes.io/warn": "restricted",
+            },
+          },
+        },
+        args.k3s.inCluster(this),
+      );
+    this.namespaces = {
+      kafka: namespace("kafka"),
+      ingestion: namespace("ingestion"),
+      strategies: namespace("strategies"),
+    };
+
+    for (const key of namespaceNames) {
+      const options = args.k3s.inCluster(this, [this.namespaces[key]]);
+      new kubernetes.core.v1.ConfigMap(
+        `${name}-${key}-settings`,
+        { metadata: { name: settingsName, namespace: key }, data },
+        options,
+      );
+      for (const secretName of secretsIn(key)) {
+        const variables: readonly (typeof secretVariables)[SecretName][number][] =
+          secretVariables[secretName];
+        new kubernetes.core.v1.Secret(
+          `${name}-${key}-${secretName}`,
+          {
+            metadata: { name: secretName, namespace: key },
+            stringData: Object.fromEntries(
+              variables.map((variable) => [variable, pulumi.secret(args.secrets[variable])]),
+            ),
+          },
+          { ...options, additionalSecretOutputs: ["stringData", "data"] },
+        );
+      }
+    }
+    this.registerOutputs({});
+  }
+}

@@ -1,0 +1,152 @@
+import * as hcloud from "@pulumi/hcloud";
+import type * as pulumi from "@pulumi/pulumi";
+import { resolveCapacity } from "../components/capacity.ts";
+import { ClusterIdentity, labels } from "../components/cluster-identity.ts";
+import { Delivery } from "../components/delivery.ts";
+import { ExportGate } from "../components/export-gate.ts";
+import { Gitops } from "../components/gitops.ts";
+import { K3sBootstrap } from "../components/k3s-bootstrap.ts";
+import { K3s } from "../components/k3s.ts";
+import { Kafka } from "../components/kafka.ts";
+import { Monitoring } from "../components/monitoring.ts";
+import { Network } from "../components/network.ts";
+import { Nodes } from "../components/nodes.ts";
+import { PrepareDay } from "../components/prepare-day.ts";
+import { Settings } from "../components/settings.ts";
+import type { PulumiStackConfig } from "./pulumi-config.ts";
+
+/** What the stack tells the outside. */
+export interface TradingStackOutputs {
+  clusterId: pulumi.Output<string>;
+  /** `YYYY-MM-DD` */
+  businessDate: pulumi.Output<string>;
+  /** Hetzner location of all servers. */
+  location: pulumi.Output<string>;
+  /** Public IPv4 address of k3s-control. */
+  controlPlaneAddress: pulumi.Output<string>;
+  /** Secret. */
+  kubeconfig: pulumi.Output<string>;
+  /** `<stack>/<business-date>/<cluster-id>/` in the archive bucket. */
+  archivePrefix: pulumi.Output<string>;
+}
+
+/**
+ * A whole trading cluster.
+ * @param stack name of the stack, for example `dev`.
+ */
+export function tradingStack(stack: string, config: PulumiStackConfig): TradingStackOutputs {
+  const { secrets, images } = config;
+
+  const identity = new ClusterIdentity("cluster", {
+    stack,
+    businessDate: config.businessDate,
+    openHours: config.openHours,
+  });
+  const labelled = (role: string) => labels(stack, identity, role);
+
+  // Servers.
+  const provider = new hcloud.Provider("hcloud", {
+    token: secrets.hcloudToken,
+    pollFunction: "constant",
+    pollInterval: "1s",
+    ...(config.hcloudEndpoint === undefined ? {} : { endpoint: config.hcloudEndpoint }),
+  });
+  const onHetzner = { providers: { hcloud: provider } };
+  const capacity = resolveCapacity(config, stack, provider);
+  const network = new Network(
+    "network",
+    {
+      stack,
+      adminCidrs: config.adminCidrs,
+      sshPort: config.ssh.port,
+      networkZone: capacity.networkZone,
+      labels: labelled,
+    },
+    onHetzner,
+  );
+  const bootstrap = new K3sBootstrap("bootstrap", { stack, labels: labelled }, onHetzner);
+  const nodes = new Nodes(
+    "nodes",
+    {
+      stack,
+      network,
+      location: capacity.location,
+      brokerServerType: capacity.brokerServerType,
+      controlPlaneServerType: capacity.controlPlaneServerType,
+      sshKeys: [bootstrap.sshKey.id],
+      userData: bootstrap.userData,
+      labels: labelled,
+    },
+    onHetzner,
+  );
+
+  // Kubernetes and what runs all day below the services.
+  const k3s = new K3s("k3s", {
+    nodes,
+    bootstrap,
+    clusterId: identity.clusterId,
+    sshPort: config.ssh.port,
+    renderDirectory: config.kubernetesRenderDirectory,
+  });
+  const settings = new Settings("settings", {
+    k3s,
+    stack,
+    identity,
+    kafkaBootstrapServers: config.kafka.bootstrapServers,
+    archive: config.archive,
+    venues: config.venues,
+    secrets: {
+      ALPACA_KEY_ID: secrets.alpacaKeyId,
+      ALPACA_SECRET_KEY: secrets.alpacaSecretKey,
+      NEAR_RELAY_TOKEN: secrets.nearRelayToken,
+      NEAR_SIGNER_ID: secrets.nearSignerId,
+      NEAR_PRIVATE_KEY: secrets.nearPrivateKey,
+      S3_ACCESS_KEY_ID: secrets.archiveAccessKeyId,
+      S3_SECRET_ACCESS_KEY: secrets.archiveSecretAccessKey,
+    },
+  });
+  const kafka = new Kafka("kafka", { k3s, namespace: settings.namespaces.kafka });
+  const monitoring = new Monitoring("monitoring", { k3s, businessDate: identity.businessDate });
+  const gitops = new Gitops("gitops", { k3s });
+
+  // The day. Nothing that can still fail comes after it but the services themselves.
+  const foundation = [
+    provider,
+    identity,
+    network,
+    bootstrap,
+    nodes,
+    k3s,
+    settings,
+    kafka,
+    monitoring,
+    gitops,
+  ];
+  const prepareDay = new PrepareDay("prepare-day", { k3s, images, after: foundation });
+  const delivery = new Delivery("delivery", {
+    k3s,
+    delivery: config.delivery,
+    repository: config.gitops,
+    images,
+    after: [prepareDay],
+  });
+
+  // Before anything is destroyed.
+  new ExportGate("export-gate", {
+    stack,
+    identity,
+    archive: config.archive,
+    archiveAccessKeyId: secrets.archiveAccessKeyId,
+    archiveSecretAccessKey: secrets.archiveSecretAccessKey,
+    after: [...foundation, prepareDay, delivery],
+  });
+
+  return {
+    clusterId: identity.clusterId,
+    businessDate: identity.businessDate,
+    location: nodes.controlPlane.location,
+    controlPlaneAddress: nodes.controlPlane.ipv4Address,
+    kubeconfig: k3s.kubeconfig,
+    archivePrefix: identity.archivePrefix,
+  };
+}
