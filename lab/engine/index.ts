@@ -1,0 +1,244 @@
+/**
+ * The lab engine: runs an unmodified Pulumi program (Node.js, ES module) without the Pulumi CLI, by answering
+ * Pulumi's own resource-monitor protocol. It is a rehearsal tool: it does what the trading program uses, and refuses
+ * everything else by name. Its providers talk to whatever endpoint the program's provider resources name.
+ */
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { ProcessRegistry } from "../processes.ts";
+import { deleteResources } from "./deletion.ts";
+import { Deployment, resolvePending, shortName } from "./deployment.ts";
+import { AbortedError, ConfigurationError, DeploymentFailedError, EngineError } from "./errors.ts";
+import { startMonitor } from "./monitor.ts";
+import type { DestroyResult, EngineOptions, UpResult } from "./options.ts";
+import { startProgram } from "./program.ts";
+import { type Project, readProject } from "./project.ts";
+import { masked, plainMap, type PropertyMap } from "./properties.ts";
+import { Providers } from "./providers.ts";
+import { Run } from "./run.ts";
+import { SecretMask } from "./secret-mask.ts";
+import { lockState } from "./state-lock.ts";
+import { StateStore } from "./state.ts";
+import { rootStackType } from "./urn.ts";
+
+export * from "./errors.ts";
+export type * from "./events.ts";
+export type { DestroyResult, EngineOptions, UpResult } from "./options.ts";
+export type { PropertyMap, PropertyValue } from "./properties.ts";
+export { createTreeRenderer, type TreeRenderer, type TreeRendererOptions } from "./tree.ts";
+
+/** How long the program may go on after the last operation of a failed or stopped run, in milliseconds. */
+const programGraceMilliseconds = 3_000;
+
+function checkOptions(options: EngineOptions): void {
+  const problems: string[] = [];
+  const { passphrase, parallel, secretKeys, config } = options;
+  if (passphrase === "") problems.push("passphrase: must not be empty");
+  if (parallel !== undefined && !(Number.isInteger(parallel) && parallel >= 1)) {
+    problems.push("parallel: must be a whole number, at least 1");
+  }
+  for (const key of secretKeys) {
+    if (!(key in config)) problems.push(`secretKeys: "${key}" is not a key of config`);
+  }
+  if (!/^[\w.-]+$/.test(options.stack)) problems.push("stack: letters, digits, '.', '-' and '_' only");
+  if (problems.length > 0) throw new ConfigurationError("options of the lab engine", problems);
+}
+
+function environmentOf(options: EngineOptions): Record<string, string> {
+  const own = Object.entries(process.env).filter(
+    (entry): entry is [string, string] => entry[1] !== undefined,
+  );
+  return { ...Object.fromEntries(own), ...options.environment };
+}
+
+/** Opens everything that a run needs, calls `work`, and closes it all again, whatever happens. */
+async function withRun<T>(
+  options: EngineOptions,
+  work: (run: Run, project: Project, fullConfig: Record<string, string>) => Promise<T>,
+): Promise<T> {
+  checkOptions(options);
+  const project = await readProject(options.projectDirectory);
+  const fullKey = (key: string): string => (key.includes(":") ? key : `${project.name}:${key}`);
+  const config = Object.fromEntries(
+    Object.entries(options.config).map(([key, value]) => [fullKey(key), value]),
+  );
+  const stateFile = path.resolve(options.stateFile);
+  const lock = await lockState(stateFile);
+  try {
+    const identity = { project: project.name, stack: options.stack };
+    const store = await StateStore.open(stateFile, identity, options.passphrase);
+    const mask = new SecretMask();
+    for (const key of options.secretKeys) mask.add(options.config[key] ?? "");
+    for (const record of store.state.resources)
+      Object.values(record.outputs).forEach((value) => mask.addFrom(value));
+    for (const record of [...store.state.resources, ...store.state.pendingCreations]) {
+      Object.values(record.inputs).forEach((value) => mask.addFrom(value));
+    }
+    const processes = options.processes ?? new ProcessRegistry(`${stateFile}.processes`);
+    if (options.processes === undefined) await processes.endLeftovers();
+    const run = new Run({
+      identity,
+      store,
+      providers: new Providers(store.state, config),
+      mask,
+      processes,
+      environment: environmentOf(options),
+      workingDirectory: project.workingDirectory,
+      parallel: options.parallel ?? 16,
+      onEvent: options.onEvent ?? (() => undefined),
+      abortGraceMilliseconds: options.abortGraceMilliseconds ?? 20_000,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    });
+    try {
+      return await work(run, project, config);
+    } finally {
+      run.close();
+      if (options.processes === undefined) await processes.stopAll();
+    }
+  } finally {
+    await lock.release();
+  }
+}
+
+function stackOutputs(store: StateStore): PropertyMap {
+  return store.state.resources.find((record) => record.type === rootStackType)?.outputs ?? {};
+}
+
+/**
+ * Makes the stack what the program asks for.
+ * @throws ConfigurationError, StateLockedError, WrongPassphraseError, StateFormatError before anything is done;
+ *   DeploymentFailedError when an operation or the program failed; AbortedError when stopped through `signal`.
+ *   In each of the latter cases the state holds what was done, and the next run goes on from it.
+ */
+export async function up(options: EngineOptions): Promise<UpResult> {
+  const began = performance.now();
+  return withRun(options, async (run, project, config) => {
+    const deployment = new Deployment(run);
+    const monitor = await startMonitor(run, deployment);
+    const programLines: string[] = [];
+    try {
+      const program = await startProgram({
+        project,
+        stack: options.stack,
+        config,
+        secretKeys: options.secretKeys.map((key) => (key.includes(":") ? key : `${project.name}:${key}`)),
+        address: monitor.address,
+        parallel: run.parts.parallel,
+        environment: run.parts.environment,
+        processes: run.parts.processes,
+        onLine: (source, message) => {
+          programLines.push(message);
+          run.emit({
+            kind: "diagnostic",
+            severity: source === "stderr" ? "warning" : "info",
+            source,
+            message,
+          });
+        },
+      });
+      run.onAbort(() => void deployment.settled().then(() => program.stop(programGraceMilliseconds)));
+      const code = await program.ended;
+      await deployment.settled();
+      if (run.aborted) throw new AbortedError("up");
+      if (run.failures.length === 0 && (code !== 0 || monitor.errors.length > 0)) {
+        const said = monitor.errors.length > 0 ? monitor.errors : programLines.slice(-20);
+        const end = code === null ? "was ended by a signal" : `ended with exit code ${code}`;
+        run.fail("program", new EngineError("program", [`the program ${end}`, ...said].join("\n")));
+      }
+    } finally {
+      await deployment.settled();
+      monitor.close();
+      await run.parts.store.save();
+    }
+    if (run.failures.length === 0) await deployment.removeRest();
+    await run.parts.store.save();
+    if (run.aborted) throw new AbortedError("up");
+    if (run.failures.length > 0) throw new DeploymentFailedError("up", run.failures);
+    return {
+      ...run.counts,
+      outputs: masked(stackOutputs(run.parts.store)) as PropertyMap,
+      milliseconds: performance.now() - began,
+      firstRegistrationMilliseconds:
+        deployment.firstRegistration === undefined ? undefined : deployment.firstRegistration - began,
+    };
+  });
+}
+
+/**
+ * Deletes everything that the state knows, in reverse order and without running the program. `config` is needed
+ * only for default providers that have configuration. The state file is removed when nothing is left.
+ * @throws as `up`; a resource whose deletion fails keeps all that it stands on
+ */
+export async function destroy(options: EngineOptions): Promise<DestroyResult> {
+  const began = performance.now();
+  return withRun(options, async (run) => {
+    const { store } = run.parts;
+    await resolvePending(run, () => true);
+    const { kept } = await deleteResources(run, store.state.resources);
+    if (run.aborted) {
+      await store.save();
+      throw new AbortedError("destroy");
+    }
+    if (run.failures.length > 0) {
+      await store.save();
+      const custom = kept.filter((record) => record.custom);
+      if (custom.length > 0) {
+        run.tell(
+          "warning",
+          `kept ${custom.length} resources that what failed stands on: ${custom.map((record) => shortName(record.urn)).join(", ")}`,
+        );
+      }
+      throw new DeploymentFailedError("destroy", run.failures);
+    }
+    await store.remove();
+    return { ...run.counts, milliseconds: performance.now() - began };
+  });
+}
+
+/** A stack's state as a reader sees it. */
+export interface StackSummary {
+  /** Secrets in clear only when asked for. */
+  outputs: PropertyMap;
+  /** Custom resources and components, in the order of creation. */
+  resources: { urn: string; type: string; name: string; id: string; custom: boolean }[];
+  /** URNs whose creation was interrupted. */
+  pendingCreations: string[];
+}
+
+/**
+ * Reads a state file without locking it (writes are atomic).
+ * @param options.showSecrets gives secret outputs in clear; otherwise they stand as `[secret]`
+ * @returns undefined when there is no state file
+ * @throws WrongPassphraseError, StateFormatError
+ */
+export async function readState(options: {
+  stateFile: string;
+  passphrase: string;
+  showSecrets?: boolean;
+}): Promise<StackSummary | undefined> {
+  const file = path.resolve(options.stateFile);
+  let identity = { project: "", stack: "" };
+  try {
+    const header = JSON.parse(await readFile(file, "utf8")) as { project?: string; stack?: string };
+    identity = { project: header.project ?? "", stack: header.stack ?? "" };
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    // Anything else is reported, with the reason, by the opening below.
+  }
+  const { state } = await StateStore.open(file, identity, options.passphrase);
+  const outputs = state.resources.find((record) => record.type === rootStackType)?.outputs ?? {};
+  return {
+    outputs: options.showSecrets === true ? plainMap(outputs) : (masked(outputs) as PropertyMap),
+    resources: state.resources.map(({ urn, type, name, id, custom }) => ({ urn, type, name, id, custom })),
+    pendingCreations: state.pendingCreations.map((pending) => pending.urn),
+  };
+}
+
+/** The outputs of a stack, see `readState`. Empty when there is no state. */
+export async function readOutputs(options: {
+  stateFile: string;
+  passphrase: string;
+  showSecrets?: boolean;
+}): Promise<PropertyMap> {
+  return (await readState(options))?.outputs ?? {};
+}

@@ -1,0 +1,91 @@
+/** Runs the Pulumi program in its own process, as the Pulumi CLI's Node.js language host does. */
+import { createRequire } from "node:module";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import type { ProcessRegistry } from "../processes.ts";
+import { ConfigurationError } from "./errors.ts";
+import type { Project } from "./project.ts";
+
+/** How the program is to be run. */
+export interface ProgramOptions {
+  project: Project;
+  stack: string;
+  /** Full keys, `<project>:<key>`. */
+  config: Readonly<Record<string, string>>;
+  secretKeys: readonly string[];
+  /** Address of the monitor and engine services. */
+  address: string;
+  parallel: number;
+  environment: Readonly<Record<string, string>>;
+  processes: ProcessRegistry;
+  onLine: (source: "stdout" | "stderr", line: string) => void;
+}
+
+/** The running program. */
+export interface Program {
+  /** Exit code, null when a signal ended it; its output has been read to the end. */
+  readonly ended: Promise<number | null>;
+  /** Ends it: SIGTERM, then SIGKILL. */
+  stop(graceMs?: number): Promise<void>;
+}
+
+/** Path of `@pulumi/pulumi/cmd/run` as the program itself would find it. */
+function runner(project: Project): string {
+  try {
+    return createRequire(path.join(project.root, "package.json")).resolve("@pulumi/pulumi/cmd/run/index.js");
+  } catch {
+    throw new ConfigurationError(project.root, ["@pulumi/pulumi is not installed here; run npm install"]);
+  }
+}
+
+function lines(stream: Readable | null, onLine: (line: string) => void): Promise<void> {
+  if (stream === null) return Promise.resolve();
+  const reader = createInterface({ input: stream, crlfDelay: Infinity });
+  reader.on("line", onLine);
+  return new Promise((resolve) => reader.once("close", resolve));
+}
+
+/** Starts the program. */
+export async function startProgram(options: ProgramOptions): Promise<Program> {
+  const { project, stack, config, secretKeys, address, parallel, environment } = options;
+  const running = await options.processes.start(
+    `pulumi-program-${stack}`,
+    process.execPath,
+    [
+      ...project.nodeArguments,
+      runner(project),
+      `--monitor=${address}`,
+      `--engine=${address}`,
+      "--organization=organization",
+      `--project=${project.name}`,
+      `--root-directory=${project.root}`,
+      `--stack=${stack}`,
+      `--parallel=${parallel}`,
+      `--pwd=${project.workingDirectory}`,
+      project.entry,
+    ],
+    {
+      cwd: project.workingDirectory,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: {
+        ...environment,
+        PULUMI_CONFIG: JSON.stringify(config),
+        PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(secretKeys),
+        PULUMI_NODEJS_TYPESCRIPT: "false",
+      },
+    },
+  );
+  const { stdout, stderr } = running.child;
+  const read = Promise.all([
+    lines(stdout, (line) => options.onLine("stdout", line)),
+    lines(stderr, (line) => options.onLine("stderr", line)),
+  ]);
+  return {
+    ended: running.exited.then(async (code) => {
+      await read;
+      return code;
+    }),
+    stop: (graceMs) => running.stop(graceMs),
+  };
+}
