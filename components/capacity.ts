@@ -46,8 +46,8 @@ export const minimum = {
   controlPlane: { cores: 2, memory: 4 },
 } as const;
 
-/** No location has both server types; the message lists what was looked at. */
-export class NoCapacityError extends Error {
+/** No location has both server types; the message lists what was looked at. Pulumi shows a RunError as it is. */
+export class NoCapacityError extends pulumi.RunError {
   constructor(reasons: readonly string[]) {
     super(
       `No location offers the servers of this cluster. Looked at:\n${reasons.map((reason) => `  ${reason}`).join("\n")}\n` +
@@ -119,28 +119,29 @@ export function chooseCapacity(
   throw new NoCapacityError(reasons);
 }
 
-/** Asks the Hetzner API and chooses. */
-export function resolveCapacity(
+/**
+ * Asks the Hetzner API and chooses.
+ * A promise and not an output, so that the program ends here, with one message, when there is nothing to choose.
+ * @throws NoCapacityError naming every location, type and reason.
+ */
+export async function resolveCapacity(
   wishes: CapacityWishes,
   stack: string,
   provider: hcloud.Provider,
-): pulumi.Output<CapacityChoice> {
-  return pulumi
-    .all([
-      hcloud.getServerTypesOutput({ provider }),
-      hcloud.getLocationsOutput({ provider }),
-      hcloud.getServersOutput({ withSelector: `project=trading,stack=${stack}` }, { provider }),
-    ])
-    .apply(([types, locations, existing]) =>
-      chooseCapacity(
-        wishes,
-        types.serverTypes,
-        locations.locations,
-        existing.servers.map((server) => ({
-          role: server.labels["role"] ?? "",
-          serverType: server.serverType,
-          location: server.location,
-        })),
-      ),
-    );
+): Promise<CapacityChoice> {
+  const [types, locations, existing] = await Promise.all([
+    hcloud.getServerTypes({ provider }),
+    hcloud.getLocations({ provider }),
+    hcloud.getServers({ withSelector: `project=trading,stack=${stack}` }, { provider }),
+  ]);
+  return chooseCapacity(
+    wishes,
+    types.serverTypes,
+    locations.locations,
+    existing.servers.map((server) => ({
+      role: server.labels["role"] ?? "",
+      serverType: server.serverType,
+      location: server.location,
+    })),
+  );
 }

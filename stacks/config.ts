@@ -264,7 +264,7 @@ function fullKey(path: readonly PropertyKey[]): string {
 /** The keys of a nested object that zod did not know, each as a mistake of its own. */
 function mistakesOf(issue: z.core.$ZodIssue, values: unknown): ConfigMistake[] {
   if (issue.code === "unrecognized_keys") {
-    const known = Object.keys(knownKeys(issue.path));
+    const known = [...Object.keys(knownKeys(issue.path)), ...(issue.path.length === 0 ? secretKeys : [])];
     return issue.keys.map((name) => {
       const key = fullKey([...issue.path, name]);
       return {

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { readStackConfig } from "./pulumi-config.ts";
 import { tradingStack } from "./trading-stack.ts";
 
-const outputs = tradingStack(pulumi.getStack(), readStackConfig());
+const outputs = await tradingStack(pulumi.getStack(), readStackConfig());
 
 export const clusterId = outputs.clusterId;
 export const businessDate = outputs.businessDate;

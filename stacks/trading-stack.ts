@@ -33,8 +33,9 @@ export interface TradingStackOutputs {
 /**
  * A whole trading cluster.
  * @param stack name of the stack, for example `dev`.
+ * @throws NoCapacityError when no location offers the servers.
  */
-export function tradingStack(stack: string, config: PulumiStackConfig): TradingStackOutputs {
+export async function tradingStack(stack: string, config: PulumiStackConfig): Promise<TradingStackOutputs> {
   const { secrets, images } = config;
 
   const identity = new ClusterIdentity("cluster", {
@@ -52,7 +53,7 @@ export function tradingStack(stack: string, config: PulumiStackConfig): TradingS
     ...(config.hcloudEndpoint === undefined ? {} : { endpoint: config.hcloudEndpoint }),
   });
   const onHetzner = { providers: { hcloud: provider } };
-  const capacity = resolveCapacity(config, stack, provider);
+  const capacity = await resolveCapacity(config, stack, provider);
   const network = new Network(
     "network",
     {

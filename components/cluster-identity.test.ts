@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import test from "node:test";
+import { ClusterIdentity, newYorkDate } from "./cluster-identity.ts";
+import { record } from "./testing/recording.ts";
+
+test("the business date is New York's", () => {
+  assert.equal(newYorkDate(new Date("2025-10-14T03:59:59Z")), "2025-10-13");
+  assert.equal(newYorkDate(new Date("2025-10-14T04:00:00Z")), "2025-10-14");
+  assert.equal(newYorkDate(new Date("2025-12-01T04:59:59Z")), "2025-11-30");
+});
+
+test("id, date and deadline are fixed when first created", async () => {
+  const seen: Record<string, string> = {};
+  const recording = await record(() => {
+    const identity = new ClusterIdentity("cluster", {
+      stack: "dev",
+      openHours: 2,
+      now: new Date("2025-10-14T12:00:00Z"),
+    });
+    identity.clusterId.apply((value) => (seen["clusterId"] = value));
+    identity.businessDate.apply((value) => (seen["businessDate"] = value));
+    identity.expiresAt.apply((value) => (seen["expiresAt"] = value));
+    identity.archivePrefix.apply((value) => (seen["archivePrefix"] = value));
+  });
+  const identifier = recording.one("random:index/randomString:RandomString");
+  assert.equal(identifier.inputs["length"], 21);
+  assert.equal(identifier.inputs["special"], false);
+  assert.deepEqual(identifier.inputs["keepers"], { businessDate: "2025-10-14", expiresAt: "1760450400" });
+  assert.deepEqual(identifier.ignoreChanges, ["keepers"]);
+  assert.match(seen["clusterId"] ?? "", /^[A-Za-z0-9]{21}A$/);
+  // A canonical Kafka id is 16 bytes in URL-safe base64.
+  const bytes = Buffer.from(seen["clusterId"] ?? "", "base64url");
+  assert.equal(bytes.length, 16);
+  assert.equal(bytes.toString("base64url"), seen["clusterId"]);
+  assert.equal(seen["businessDate"], "2025-10-14");
+  assert.equal(seen["expiresAt"], "1760450400");
+  assert.equal(seen["archivePrefix"], `dev/2025-10-14/${seen["clusterId"]}/`);
+});

@@ -1,0 +1,209 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+import fc from "fast-check";
+import { parse } from "yaml";
+import { exampleEntries } from "../components/testing/example-config.ts";
+import { type ConfigMistake, parseStackConfig, secretKeys, StackConfigError, valueKeys } from "./config.ts";
+
+/** The mistakes of a configuration that must have some. */
+function mistakes(
+  overrides: Record<string, string | undefined>,
+  encryptedKeys?: string[],
+): readonly ConfigMistake[] {
+  try {
+    parseStackConfig(exampleEntries(overrides), encryptedKeys === undefined ? {} : { encryptedKeys });
+  } catch (error) {
+    assert.ok(error instanceof StackConfigError, String(error));
+    for (const mistake of error.mistakes) {
+      for (const part of Object.values(mistake)) {
+        assert.notEqual(part, "");
+        assert.ok(error.message.includes(part as string), `the message says ${part}`);
+      }
+    }
+    return error.mistakes;
+  }
+  return assert.fail("this configuration has no mistake");
+}
+
+const keysOf = (found: readonly ConfigMistake[]) => found.map((mistake) => mistake.key).sort();
+
+test("a small configuration gets the defaults of seed 000", () => {
+  const config = parseStackConfig(exampleEntries());
+  assert.deepEqual(config.locations, ["fsn1", "nbg1", "hel1"]);
+  assert.deepEqual(config.brokerServerTypes, ["cpx31", "cpx32", "cx33"]);
+  assert.deepEqual(config.controlPlaneServerTypes, ["cpx21", "cpx22", "cx23"]);
+  assert.equal(config.allowPublicAdmin, false);
+  assert.equal(config.openHours, 10);
+  assert.equal(config.businessDate, undefined);
+  assert.deepEqual(config.images, { registry: "ghcr.io/trading-cz", version: "v0.1.0" });
+  assert.equal(config.kafka.bootstrapServers, "kafka-bootstrap.kafka.svc.cluster.local:9092");
+  assert.equal(config.ssh.port, 22);
+  assert.equal(config.venues.alpaca.streamUrl, "wss://stream.data.alpaca.markets/v2/iex");
+  assert.equal(config.venues.alpaca.restUrl, "https://paper-api.alpaca.markets");
+  assert.equal(config.venues.nearIntents.relayWebSocketUrl, "wss://solver-relay-v2.chaindefuser.com/ws");
+  assert.equal(config.venues.nearIntents.salt, "252812b3");
+  assert.equal(config.secrets.nearSignerId, "solver.near");
+});
+
+test("a nested object may name only what differs", () => {
+  const config = parseStackConfig(
+    exampleEntries({
+      "trading:images": '{"version":"v2.0.0"}',
+      "trading:venues": '{"alpaca":{"symbols":["SPY","QQQ"]},"nearIntents":{"salt":"00000001"}}',
+    }),
+  );
+  assert.deepEqual(config.images, { registry: "ghcr.io/trading-cz", version: "v2.0.0" });
+  assert.deepEqual(config.venues.alpaca.symbols, ["SPY", "QQQ"]);
+  assert.equal(config.venues.alpaca.updatesUrl, "wss://paper-api.alpaca.markets/stream");
+});
+
+test("every mistake is reported at once", () => {
+  const found = mistakes({
+    "trading:adminCidrs": '["203.0.113.7/24","10.0.0.0/8"]',
+    "trading:openHours": "30",
+    "trading:delivry": "gitops",
+    "trading:delivery": undefined,
+    "trading:archive": '{"endpoint":"ftp://x","region":"fsn1","bucket":"B","acl":"public"}',
+    "trading:hcloudToken": "short",
+    "trading:nearPrivateKey": undefined,
+  });
+  assert.deepEqual(keysOf(found), [
+    "trading:adminCidrs[0]",
+    "trading:archive.acl",
+    "trading:archive.bucket",
+    "trading:archive.endpoint",
+    "trading:delivery",
+    "trading:delivry",
+    "trading:hcloudToken",
+    "trading:nearPrivateKey",
+    "trading:openHours",
+  ]);
+});
+
+test("an unknown key lists the known ones, at the top and inside", () => {
+  const [top] = mistakes({ "trading:adminCidr": "[]" });
+  assert.equal(top?.key, "trading:adminCidr");
+  assert.match(top?.allowed ?? "", /adminCidrs, allowPublicAdmin/);
+  const [inner] = mistakes({
+    "trading:venues": '{"alpaca":{"feed":"iex"},"nearIntents":{"salt":"252812b3"}}',
+  });
+  assert.equal(inner?.key, "trading:venues.alpaca.feed");
+  assert.equal(inner?.allowed, "streamUrl, restUrl, updatesUrl, symbols");
+});
+
+test("keys of other namespaces are left alone", () => {
+  assert.doesNotThrow(() => parseStackConfig(exampleEntries({ "hcloud:token": "x", "aws:region": "y" })));
+});
+
+test("the whole internet needs a second word", () => {
+  for (const network of ["0.0.0.0/0", "::/0"]) {
+    const [mistake] = mistakes({ "trading:adminCidrs": JSON.stringify([network]) });
+    assert.equal(mistake?.key, "trading:adminCidrs[0]");
+    assert.match(mistake?.action ?? "", /allowPublicAdmin/);
+    assert.doesNotThrow(() =>
+      parseStackConfig(
+        exampleEntries({
+          "trading:adminCidrs": JSON.stringify([network]),
+          "trading:allowPublicAdmin": "true",
+        }),
+      ),
+    );
+  }
+  assert.deepEqual(keysOf(mistakes({ "trading:adminCidrs": undefined })), ["trading:adminCidrs"]);
+  assert.deepEqual(keysOf(mistakes({ "trading:adminCidrs": "[]" })), ["trading:adminCidrs"]);
+  assert.deepEqual(keysOf(mistakes({ "trading:adminCidrs": "203.0.113.0/24" })), ["trading:adminCidrs"]);
+});
+
+test("a missing secret is named with the command that sets it", () => {
+  const found = mistakes(Object.fromEntries(secretKeys.map((key) => [`trading:${key}`, undefined])));
+  assert.deepEqual(
+    found.map((mistake) => mistake.action).sort(),
+    secretKeys.map((key) => `pulumi config set --secret trading:${key}`).sort(),
+  );
+});
+
+test("a secret in clear is a mistake, and no message shows a secret", () => {
+  const encrypted = secretKeys.map((key) => `trading:${key}`);
+  assert.doesNotThrow(() => parseStackConfig(exampleEntries(), { encryptedKeys: encrypted }));
+  const [mistake] = mistakes({}, encrypted.slice(1));
+  assert.equal(mistake?.key, "trading:hcloudToken");
+  assert.match(mistake?.found ?? "", /in clear/);
+  for (const key of secretKeys) {
+    const entries = exampleEntries({ [`trading:${key}`]: " not-of-this-form " });
+    assert.throws(
+      () => parseStackConfig(entries),
+      (error: unknown) => error instanceof StackConfigError && !error.message.includes("not-of-this-form"),
+    );
+  }
+});
+
+test("gitops needs a repository, direct does not", () => {
+  assert.deepEqual(keysOf(mistakes({ "trading:delivery": "gitops" })), ["trading:gitops"]);
+  const repository =
+    '{"repository":"https://git.example.com/a.git","path":"k8s/overlays/dev","revision":"master"}';
+  assert.doesNotThrow(() =>
+    parseStackConfig(exampleEntries({ "trading:delivery": "gitops", "trading:gitops": repository })),
+  );
+});
+
+test("plain http and ws stay on this machine", () => {
+  const archive = (endpoint: string) => ({
+    "trading:archive": JSON.stringify({ endpoint, region: "local", bucket: "archive" }),
+  });
+  assert.doesNotThrow(() => parseStackConfig(exampleEntries(archive("http://127.0.0.1:9000"))));
+  assert.deepEqual(keysOf(mistakes(archive("http://s3.example.com"))), ["trading:archive.endpoint"]);
+  assert.deepEqual(keysOf(mistakes(archive("http://127.0.0.1.example.com"))), ["trading:archive.endpoint"]);
+  assert.deepEqual(keysOf(mistakes({ "trading:hcloudEndpoint": "http://api.example.com/v1" })), [
+    "trading:hcloudEndpoint",
+  ]);
+});
+
+test("whatever the text of any key, the answer is a configuration or a list of mistakes", () => {
+  const key = fc.constantFrom(...valueKeys, ...secretKeys).map((name) => `trading:${name}`);
+  const value = fc.oneof(
+    fc.string(),
+    fc.json(),
+    fc.constantFrom("null", "[]", "{}", "true", "0", "[null]", '{"a":1}'),
+  );
+  fc.assert(
+    fc.property(key, value, (name, text) => {
+      try {
+        parseStackConfig(exampleEntries({ [name]: text }));
+      } catch (error) {
+        assert.ok(error instanceof StackConfigError, String(error));
+        assert.ok(error.mistakes.length > 0);
+        assert.ok(
+          error.mistakes.every((mistake) => mistake.key.startsWith("trading:")),
+          error.message,
+        );
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+for (const stack of ["dev", "prod"]) {
+  test(`Pulumi.${stack}.yaml lacks nothing but the secrets, opens nothing to the world and holds no secret`, () => {
+    const file = parse(readFileSync(new URL(`../Pulumi.${stack}.yaml`, import.meta.url), "utf8")) as {
+      config: Record<string, unknown>;
+    };
+    const entries = Object.fromEntries(
+      Object.entries(file.config).map(([key, value]) => [
+        key,
+        typeof value === "string" ? value : JSON.stringify(value),
+      ]),
+    );
+    assert.throws(
+      () => parseStackConfig(entries),
+      (error: unknown) => {
+        assert.ok(error instanceof StackConfigError);
+        assert.deepEqual(keysOf(error.mistakes), secretKeys.map((key) => `trading:${key}`).sort());
+        return true;
+      },
+    );
+    // RFC 5737: reserved for documentation.
+    assert.deepEqual(file.config["trading:adminCidrs"], ["203.0.113.0/24"]);
+    assert.equal(file.config["trading:allowPublicAdmin"], undefined);
+  });
+}
