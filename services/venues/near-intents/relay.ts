@@ -1,0 +1,187 @@
+/**
+ * The executor's connection to the solver relay: answers to quotes and their status over WebSocket, the state of
+ * intents over HTTP. The relay does not repeat status events that were missed: {@link Relay.status} asks.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import { openFeed, type Feed } from "../../core/feed-connection.ts";
+import type { ServiceContext } from "../../core/service.ts";
+import { quoteStatusFields, readRelayFrame, relayRequest, type RelayResponse } from "./relay-messages.ts";
+
+/** The relay's word on an intent. */
+export const intentStatus = z.looseObject({
+  status: z.enum(["PENDING", "TX_BROADCASTED", "SETTLED", "NOT_FOUND_OR_NOT_VALID"]),
+  intent_hash: z.string().nullish(),
+  /** The documentation nests the transaction's hash. */
+  data: z.looseObject({ hash: z.string().nullish() }).nullish(),
+});
+export type IntentStatus = z.infer<typeof intentStatus>;
+
+/** A quote of ours was used. */
+export interface QuoteUsed {
+  intentHash: string;
+  txHash: string | undefined;
+}
+
+/** What came of a request over the WebSocket. */
+export type RelayAnswer =
+  | { kind: "answered"; response: RelayResponse }
+  /** There was no connection: nothing left this process. */
+  | { kind: "not_sent" }
+  /** Sent, but no answer came. */
+  | { kind: "unanswered"; message: string };
+
+/** Hears what the relay tells unasked. */
+export interface RelayListener {
+  /** A quote of ours was used. */
+  onUsed(quoteHash: string, used: QuoteUsed): void;
+  /** The connection is there (again): what the relay told in between is lost. */
+  onReconnected(): void;
+}
+
+/** Arguments of {@link Relay}. */
+export interface RelayOptions {
+  webSocketUrl: string;
+  rpcUrl: string;
+  /** Partner JWT. */
+  token: string;
+  context: Pick<ServiceContext, "logger" | "metrics" | "health">;
+  listener: RelayListener;
+  /** Silence after which the connection counts as dead. Default 60 s. */
+  silenceMs?: number;
+  /** Longest wait for an answer. Default 2 s: the relay's window is 300 ms plus about 300 ms grace. */
+  answerMs?: number;
+}
+
+const subscribeId = 1;
+const rpcTimeoutMs = 5_000;
+/** Questions over HTTP at the same time. */
+const rpcConcurrency = 32;
+
+/** See the module's description. */
+export class Relay {
+  readonly #options: RelayOptions;
+  readonly #feed: Feed;
+  readonly #pending = new Map<number, (answer: RelayAnswer) => void>();
+  #lastId = subscribeId;
+  #asking = 0;
+  #askWaiters: (() => void)[] = [];
+
+  constructor(options: RelayOptions) {
+    this.#options = options;
+    const { logger } = options.context;
+    this.#feed = openFeed({
+      feed: "near-intents.quote_status",
+      url: options.webSocketUrl,
+      headers: { Authorization: `Bearer ${options.token}` },
+      context: options.context,
+      silenceMs: options.silenceMs ?? 60_000,
+      // Nothing can be traded while it is away.
+      backoff: { first: 100, longest: 5_000 },
+      onOpen: (session) => session.send(relayRequest(subscribeId, "subscribe", ["quote_status"])),
+      onMessage: (session, data) => {
+        const message = readRelayFrame(data.toString("utf8"));
+        if (message === undefined) logger.warn("unreadable message of the relay ignored");
+        else if (message.kind === "event") this.#onStatus(message.fields);
+        else if (message.id !== subscribeId) this.#onResponse(message);
+        else if (message.error !== undefined) {
+          session.fail("subscription refused", { message: message.error.message });
+        } else {
+          session.established();
+          options.listener.onReconnected();
+        }
+      },
+      onClose: () => {
+        // Answers come on the connection of their request, or never.
+        for (const resolve of this.#pending.values()) {
+          resolve({ kind: "unanswered", message: "the connection to the relay ended" });
+        }
+        this.#pending.clear();
+      },
+    });
+  }
+
+  /** Sends a request over the WebSocket and waits for its answer. */
+  request(method: string, params: unknown[]): Promise<RelayAnswer> {
+    const session = this.#feed.session;
+    if (session === undefined) return Promise.resolve({ kind: "not_sent" });
+    this.#lastId += 1;
+    const id = this.#lastId;
+    return new Promise((resolve) => {
+      const timeoutMs = this.#options.answerMs ?? 2_000;
+      const timeout = setTimeout(() => {
+        this.#pending.delete(id);
+        resolve({ kind: "unanswered", message: `no answer of the relay in ${timeoutMs} ms` });
+      }, timeoutMs);
+      this.#pending.set(id, (answer) => {
+        clearTimeout(timeout);
+        resolve(answer);
+      });
+      session.send(relayRequest(id, method, params));
+    });
+  }
+
+  /**
+   * Asks for the state of an intent until the relay answers.
+   * @throws (rejects) when `signal` is aborted.
+   */
+  async status(hash: string, signal: AbortSignal): Promise<IntentStatus> {
+    while (this.#asking >= rpcConcurrency) {
+      await new Promise<void>((resolve) => this.#askWaiters.push(resolve));
+    }
+    this.#asking += 1;
+    try {
+      for (let pause = 200; ; pause = Math.min(5_000, pause * 2)) {
+        signal.throwIfAborted();
+        try {
+          return intentStatus.parse(await this.#rpc("get_status", { intent_hash: hash }));
+        } catch (error) {
+          signal.throwIfAborted();
+          this.#options.context.logger.warn(
+            { err: error, intent_hash: hash },
+            "get_status failed, asking again",
+          );
+        }
+        await delay(pause, undefined, { signal });
+      }
+    } finally {
+      this.#asking -= 1;
+      this.#askWaiters.shift()?.();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#feed.close();
+  }
+
+  async #rpc(method: string, params: unknown): Promise<unknown> {
+    const response = await fetch(this.#options.rpcUrl, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        authorization: `Bearer ${this.#options.token}`,
+        "x-api-key": this.#options.token,
+      },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: [params] }),
+      signal: AbortSignal.timeout(rpcTimeoutMs),
+    });
+    const body = await response.text();
+    const read = response.ok ? readRelayFrame(body) : undefined;
+    if (read?.kind !== "response") throw new Error(`the relay's RPC answered HTTP ${response.status}`);
+    if (read.error !== undefined) throw new Error(`the relay's RPC answered: ${read.error.message}`);
+    return read.result;
+  }
+
+  #onStatus(fields: Record<string, unknown>): void {
+    const status = quoteStatusFields.safeParse(fields);
+    if (!status.success) return;
+    const { quote_hash, intent_hash, tx_hash } = status.data;
+    this.#options.listener.onUsed(quote_hash, { intentHash: intent_hash, txHash: tx_hash ?? undefined });
+  }
+
+  #onResponse(response: RelayResponse): void {
+    const id = Number(response.id);
+    this.#pending.get(id)?.({ kind: "answered", response });
+    this.#pending.delete(id);
+  }
+}
