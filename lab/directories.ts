@@ -1,16 +1,19 @@
-/** Where the lab keeps its files: all of it below `.lab/` in this clone, none of it in Git. */
+/** Where the lab keeps its files: by default all of it below `.lab/` in this clone, none of it in Git. */
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The repository's root: the Pulumi project and the services' working directory. */
 export const projectDirectory = path.resolve(fileURLToPath(import.meta.url), "../..");
 
-const root = path.join(projectDirectory, ".lab");
+const home = path.join(projectDirectory, ".lab");
+
+/** `LAB_DIRECTORY` gives a day a folder of its own, so that tests can run beside a person's day. */
+const root = process.env["LAB_DIRECTORY"] ?? home;
 
 export const labDirectories = {
   root,
-  /** Downloads that survive from run to run: Kafka's jars, the S3 server. */
-  cache: path.join(root, "cache"),
+  /** Downloads that all runs in this clone share: Kafka's jars, the S3 server. */
+  cache: path.join(home, "cache"),
   /** Pids of running children, see processes.ts. */
   processes: path.join(root, "processes"),
   /** Data of the S3 server: the archives of all days of this clone. */

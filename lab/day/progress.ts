@@ -3,10 +3,11 @@ import type { Writable } from "node:stream";
 
 export class Progress {
   readonly #started = performance.now();
-  readonly #output: Writable;
+  /** Where the progress goes. */
+  readonly output: Writable;
 
   constructor(output: Writable) {
-    this.#output = output;
+    this.output = output;
   }
 
   /** Seconds since the day's start. */
@@ -16,11 +17,11 @@ export class Progress {
 
   /** A heading: a new phase of the day. */
   phase(title: string): void {
-    this.#output.write(`\n${this.#stamp()} ${title}\n`);
+    this.output.write(`\n${this.#stamp()} ${title}\n`);
   }
 
   line(text: string): void {
-    this.#output.write(`${this.#stamp()}   ${text}\n`);
+    this.output.write(`${this.#stamp()}   ${text}\n`);
   }
 
   #stamp(): string {

@@ -1,5 +1,7 @@
 /** The day's summary: the contract of `.lab/summary.json` and of `--json`. Keys are added, never renamed. */
 
+export type Phase = "setup" | "up" | "session" | "seal" | "destroy" | "total";
+
 export interface DaySummary {
   ok: boolean;
   stack: string;
@@ -13,7 +15,7 @@ export interface DaySummary {
   archive: { topics: number; messages: number; verified: boolean };
   /** From the ingestor's receipt to the result event; null when there was no command. */
   latency_ms: { p50: number | null; p99: number | null };
-  seconds: { setup: number; up: number; session: number; seal: number; destroy: number; total: number };
+  seconds: Record<Phase, number>;
   /** The promises of DESIGN §6 that the day can measure. */
   promises: PromiseCheck[];
   /** Why the day ended early, if it did. */

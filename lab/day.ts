@@ -1,0 +1,252 @@
+/** `npm start`: one whole trading day in the lab, from an empty project to an empty project. */
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { parseStackConfig, StackConfigError } from "../stacks/config.ts";
+import { closeDay } from "./day/close.ts";
+import { type DayEngine, openEngine, type StackOutputs } from "./day/engines.ts";
+import { playSession } from "./day/market.ts";
+import { type DayOptions, parseDayOptions, usage } from "./day/options.ts";
+import { readExposure, type ServerExposure } from "./day/exposure.ts";
+import { Progress } from "./day/progress.ts";
+import { labStackConfiguration, type StackConfiguration } from "./day/stack-config.ts";
+import { type DaySummary, describeSummary, emptySummary, type Phase } from "./day/summary.ts";
+import { announcements, startWorld, type World, writeEndpoints } from "./day/world.ts";
+import { labDirectories, labFiles, projectDirectory } from "./directories.ts";
+import { describeError, exitCodes, LabError } from "./errors.ts";
+import { installKafka, type LabKafka, startKafka } from "./kafka/index.ts";
+import { acquireLock } from "./lock.ts";
+import { installObjectStore } from "./objectstore/index.ts";
+import { checkPrerequisites } from "./prerequisites.ts";
+import { ProcessRegistry } from "./processes.ts";
+import { createSession, type Session } from "./session/index.ts";
+import { startWorkloads, type Workloads } from "./workloads/index.ts";
+
+/** The gate waits this long for the seal; in the lab there is little to archive. */
+const gateTimeoutSeconds = "120";
+
+/** What exists of a day so far. Each field is filled as its part comes up. */
+export interface Day {
+  options: DayOptions;
+  progress: Progress;
+  registry: ProcessRegistry;
+  summary: DaySummary;
+  /** Aborted by the first Ctrl-C: no new work, seal and destroy what is there. */
+  interruption: AbortSignal;
+  /** Does one phase of the day and writes its seconds into the summary. */
+  measure<T>(phase: Phase, work: () => Promise<T>): Promise<T>;
+  session?: Session;
+  world?: World;
+  configuration?: StackConfiguration;
+  engine?: DayEngine;
+  outputs?: StackOutputs;
+  kafka?: LabKafka;
+  workloads?: Workloads;
+  exposure?: ServerExposure[];
+  /** Messages that the venues sent. */
+  sent: number;
+}
+
+async function setUp(day: Day): Promise<void> {
+  const { options, progress, registry } = day;
+  progress.phase("Setting up the lab");
+  await checkPrerequisites();
+  await Promise.all([
+    installKafka(labDirectories.cache, (line) => progress.line(line), registry),
+    installObjectStore(labDirectories.cache, (line) => progress.line(line), registry),
+  ]);
+  day.interruption.throwIfAborted();
+  const session = await createSession({ events: options.events, seed: options.seed, feedFile: options.feed });
+  day.session = session;
+  const world = await startWorld(registry, session.symbols, options.seed);
+  day.world = world;
+  writeEndpoints(announcements(world));
+  const configuration = labStackConfiguration(projectDirectory, options.stack, world.endpoints);
+  parseStackConfig(configuration.values, { encryptedKeys: configuration.secretKeys });
+  day.configuration = configuration;
+  day.engine = await openEngine(options.engine, {
+    projectDirectory,
+    stack: options.stack,
+    configuration,
+    environment: { GATE_TIMEOUT_SECONDS: gateTimeoutSeconds },
+    registry,
+    progress,
+  });
+  progress.line(
+    `${session.alpacaMessages.length} Alpaca messages and ${session.nearQuotes.length} NEAR quotes are ready`,
+  );
+}
+
+async function bringUp(day: Day): Promise<void> {
+  const { progress, registry, engine, world } = day;
+  if (engine === undefined || world === undefined) throw new Error("bringUp before setUp");
+  progress.phase(`Bringing up the ${day.options.stack} stack with the ${day.options.engine} engine`);
+  const { outputs, created } = await engine.up(day.interruption);
+  day.outputs = outputs;
+  day.summary.resources.created = created;
+  day.exposure = await readExposure(world.endpoints.hetzner);
+  progress.line(`${created} resources created; starting Kafka ${outputs.clusterId}`);
+  day.kafka = await startKafka({
+    directory: labDirectories.kafka,
+    cacheDirectory: labDirectories.cache,
+    registry,
+    clusterId: outputs.clusterId,
+    firstPort: world.kafkaPort,
+    onProgress: (line) => progress.line(line),
+  });
+  writeEndpoints(announcements(world, day.kafka));
+  day.interruption.throwIfAborted();
+  progress.line("starting the services from the stack's manifests");
+  day.workloads = await startWorkloads({
+    directory: labDirectories.rendered,
+    registry,
+    logDirectory: labDirectories.logs,
+    volumeDirectory: labDirectories.volumes,
+    workingDirectory: projectDirectory,
+    onEvent: (line) => progress.line(line),
+  });
+  await day.workloads.ready();
+}
+
+async function holdSession(day: Day): Promise<void> {
+  const { progress, session, world, outputs } = day;
+  if (session === undefined || world === undefined || outputs === undefined)
+    throw new Error("no cluster is up");
+  progress.phase(`Market session of ${outputs.businessDate}`);
+  day.sent = await playSession(
+    world,
+    session,
+    outputs.businessDate,
+    day.options.rate,
+    progress,
+    day.interruption,
+  );
+}
+
+/** With --keep: waits for Ctrl-C, which then is the expected end of the day. */
+async function holdOpen(day: Day): Promise<void> {
+  day.progress.phase(`The cluster stays up until Ctrl-C; endpoints and credentials: ${labFiles.endpoints}`);
+  const { interruption } = day;
+  if (!interruption.aborted)
+    await new Promise((resolve) => interruption.addEventListener("abort", resolve, { once: true }));
+}
+
+/** Folders of the last day that this one starts afresh. The archive and the downloads stay. */
+function clearLastDay(): void {
+  for (const directory of [
+    labDirectories.rendered,
+    labDirectories.kafka,
+    labDirectories.volumes,
+    labDirectories.logs,
+    labDirectories.state,
+  ]) {
+    rmSync(directory, { recursive: true, force: true });
+  }
+  for (const file of [labFiles.summary, labFiles.report, labFiles.endpoints]) rmSync(file, { force: true });
+}
+
+async function runDay(
+  options: DayOptions,
+  registry: ProcessRegistry,
+  interruption: AbortSignal,
+): Promise<number> {
+  const progress = new Progress(options.json ? process.stderr : process.stdout);
+  const summary = emptySummary(options.stack, options.engine);
+  const day: Day = {
+    options,
+    progress,
+    registry,
+    summary,
+    interruption,
+    sent: 0,
+    measure: async (phase, work) => {
+      const began = progress.seconds;
+      try {
+        return await work();
+      } finally {
+        summary.seconds[phase] = progress.seconds - began;
+      }
+    },
+  };
+  let exitCode: number = exitCodes.failed;
+  let wasKept = false;
+  try {
+    await day.measure("setup", () => setUp(day));
+    await day.measure("up", () => bringUp(day));
+    await day.measure("session", () => holdSession(day));
+    if (options.keep && !interruption.aborted) {
+      wasKept = true;
+      await holdOpen(day);
+    }
+  } catch (error) {
+    if (!interruption.aborted) {
+      summary.error = describeError(error);
+      progress.line(summary.error);
+      if (error instanceof LabError) exitCode = error.exitCode;
+      if (error instanceof StackConfigError) exitCode = exitCodes.usage;
+    }
+  }
+  const held = await closeDay(day);
+  if (interruption.aborted && !wasKept) {
+    summary.error ??= "interrupted by Ctrl-C";
+    exitCode = exitCodes.interrupted;
+  }
+  summary.ok = held && summary.error === undefined;
+  if (summary.ok) exitCode = exitCodes.ok;
+  summary.seconds.total = progress.seconds;
+  writeFileSync(labFiles.summary, `${JSON.stringify(summary)}\n`);
+  process.stderr.write(options.json ? `\n${describeSummary(summary)}\n` : "");
+  process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `\n${describeSummary(summary)}\n`);
+  return exitCode;
+}
+
+async function main(): Promise<number> {
+  const options = parseDayOptions(process.argv.slice(2));
+  if (options === "help") {
+    console.log(usage);
+    return exitCodes.ok;
+  }
+  mkdirSync(labDirectories.root, { recursive: true });
+  const release = acquireLock(
+    labFiles.lock,
+    "Another day runs in this clone; wait for its end, end it with Ctrl-C, or use another clone",
+  );
+  const registry = new ProcessRegistry(labDirectories.processes);
+  const interruption = new AbortController();
+  const interrupt = (): void => {
+    if (interruption.signal.aborted) {
+      process.stderr.write("\nEnding at once; nothing more is sealed.\n");
+      void registry.stopAll(0).finally(() => {
+        clearSecrets();
+        release();
+        process.exit(exitCodes.interrupted);
+      });
+      return;
+    }
+    process.stderr.write("\nCtrl-C: sealing and destroying what is up. Once more ends everything at once.\n");
+    interruption.abort(new LabError("interrupted by Ctrl-C", exitCodes.interrupted));
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  try {
+    const ended = await registry.endLeftovers();
+    if (ended.length > 0) console.error(`Ended what a killed run left behind: ${ended.join(", ")}`);
+    clearLastDay();
+    return await runDay(options, registry, interruption.signal);
+  } finally {
+    await registry.stopAll();
+    clearSecrets();
+    release();
+  }
+}
+
+/** What is rendered may hold secrets, and the endpoints file holds the lab's. */
+function clearSecrets(): void {
+  rmSync(labDirectories.rendered, { recursive: true, force: true });
+  rmSync(labFiles.endpoints, { force: true });
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  console.error(describeError(error));
+  process.exit(error instanceof LabError ? error.exitCode : exitCodes.failed);
+}

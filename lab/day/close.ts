@@ -1,0 +1,156 @@
+/** The end of a day: seal, destroy, and the judge's look at what is left and at what was archived. */
+import { writeFileSync } from "node:fs";
+import { openArchive, readArchive, verifyArchive } from "../../services/archive/index.ts";
+import { parseStackConfig } from "../../stacks/config.ts";
+import type { Day } from "../day.ts";
+import { labDirectories, labFiles } from "../directories.ts";
+import { describeError } from "../errors.ts";
+import { type CountedRecord, countDay, type DayCounts, percentile } from "./counts.ts";
+import { readLeftNames } from "./exposure.ts";
+import {
+  judgeArchive,
+  judgeBilling,
+  judgeExecution,
+  judgeLeftNames,
+  judgePorts,
+  judgeSecrets,
+} from "./judge.ts";
+import { renderReport } from "./report.ts";
+import type { PromiseCheck } from "./summary.ts";
+
+/** The Kubernetes API, the other port that may be open; SSH's comes from the configuration. */
+const kubernetesApiPort = 6443;
+
+/** Destroys what is up. The export gate goes first and alone, so its time is the seal's. */
+async function sealAndDestroy(day: Day): Promise<void> {
+  const { engine, progress, summary } = day;
+  if (engine === undefined || !(await engine.hasResources())) return;
+  progress.phase("Sealing the archive, then destroying everything");
+  const before = engine.timeline.length;
+  const began = progress.seconds;
+  try {
+    summary.resources.deleted = (await engine.destroy()).deleted;
+  } finally {
+    const deletions = engine.timeline.slice(before);
+    const gate = deletions.find(({ name }) => name.startsWith("export-gate"));
+    summary.seconds.seal = gate === undefined ? 0 : gate.to - gate.from;
+    summary.seconds.destroy = progress.seconds - began - summary.seconds.seal;
+  }
+}
+
+interface ArchivedDay {
+  counts: DayCounts;
+  verified: boolean;
+  problems: readonly string[];
+  topics: number;
+  messages: number;
+}
+
+/** Reads the sealed archive back from the bucket, as anybody with its credentials could. */
+async function readArchivedDay(day: Day): Promise<ArchivedDay | undefined> {
+  const { outputs, world, options, sent } = day;
+  if (outputs === undefined || world === undefined || day.workloads === undefined) return undefined;
+  day.progress.phase("Reading the archive back");
+  const archive = openArchive(world.endpoints.s3, {
+    stack: options.stack,
+    businessDate: outputs.businessDate,
+    clusterId: outputs.clusterId,
+  });
+  try {
+    const { verified, problems, topics, messages, manifest } = await verifyArchive(archive);
+    const stages = (manifest?.topics ?? [])
+      .map(({ topic }) => topic)
+      .filter((topic) => /^(raw\.|stock-stream-|norm\.|cmd\.execute_trade$|exec\.trade_result$)/.test(topic));
+    async function* records(): AsyncGenerator<CountedRecord> {
+      if (!verified) return;
+      for (const topic of stages) {
+        for await (const { timestamp, value } of readArchive(archive, topic, manifest)) {
+          yield {
+            topic,
+            timestamp: Number(timestamp),
+            value: value === null ? null : JSON.parse(value.toString()),
+          };
+        }
+      }
+    }
+    return { counts: await countDay(records(), sent), verified, problems, topics, messages };
+  } finally {
+    archive.store.close();
+  }
+}
+
+/** Intents that the venue settled for one and the same quote: more than one is a trade done twice. */
+function countSettledTwice(day: Day): number {
+  const settled = day.world?.near.book().settled ?? [];
+  return settled.length - new Set(settled.map(({ quoteId, signerId }) => `${quoteId} ${signerId}`)).size;
+}
+
+/**
+ * Ends a day in whatever state it is: seals and destroys what is up, judges, stops all parts, writes the report.
+ * Never throws: what goes wrong stands in the summary's `error`.
+ * @returns whether every promise that could be measured held. A day that never came up has none to break.
+ */
+export async function closeDay(day: Day): Promise<boolean> {
+  const { summary, progress, world } = day;
+  const attempt = async (work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      const message = describeError(error);
+      summary.error = summary.error === undefined ? message : `${summary.error}\n${message}`;
+      progress.line(message);
+    }
+  };
+  const promises: PromiseCheck[] = summary.promises;
+  let archived: ArchivedDay | undefined;
+
+  await attempt(() => sealAndDestroy(day));
+  await attempt(async () => {
+    archived = await readArchivedDay(day);
+    if (archived === undefined) return;
+    const { counts, topics, messages, verified } = archived;
+    const { latencies } = counts;
+    summary.events = counts.events;
+    summary.duplicates = counts.duplicates + countSettledTwice(day);
+    summary.lost = counts.lost;
+    summary.archive = { topics, messages, verified };
+    summary.latency_ms = { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) };
+    promises.push(judgeExecution(counts, countSettledTwice(day)), judgeArchive(archived, counts.lost));
+  });
+  await attempt(async () => {
+    if (world === undefined) return;
+    const left = world.hetzner.project.billable();
+    summary.billable_left = left.length;
+    promises.push(judgeBilling(left), judgeLeftNames(await readLeftNames(world.endpoints.hetzner)));
+  });
+  await attempt(async () => {
+    const { configuration, exposure, engine } = day;
+    if (configuration === undefined || exposure === undefined || engine === undefined) return;
+    const { adminCidrs, ssh } = parseStackConfig(configuration.values);
+    promises.push(judgePorts(exposure, { ports: [ssh.port, kubernetesApiPort], cidrs: adminCidrs }));
+    const secrets = configuration.secretKeys.map((key) => [key, configuration.values[key] ?? ""] as const);
+    promises.push(judgeSecrets([labDirectories.logs, ...engine.stateFiles], Object.fromEntries(secrets)));
+  });
+
+  progress.phase("Stopping the lab");
+  await attempt(async () => {
+    await day.workloads?.stop();
+    await Promise.all([day.kafka?.stop(), world?.stop()]);
+  });
+  await attempt(async () => {
+    if (archived === undefined) return;
+    writeFileSync(
+      labFiles.report,
+      renderReport({
+        summary,
+        promises,
+        timeline: day.engine?.timeline ?? [],
+        latencies: archived.counts.latencies,
+        ingestedAt: archived.counts.ingestedAt,
+        resultsByStatus: archived.counts.resultsByStatus,
+      }),
+    );
+    progress.line(`report: ${labFiles.report}`);
+  });
+  return promises.length > 0 && promises.every(({ held }) => held);
+}
