@@ -39,11 +39,12 @@ export function ruleGroups(businessDate: string): RuleGroup[] {
         },
         {
           record: "trading:broker_bytes_in:rate5m",
-          expr: "sum by (pod) (rate(kafka_server_brokertopicmetrics_bytesinpersec_total[5m]))",
+          // The series without a topic is the sum of the others.
+          expr: 'sum by (pod) (rate(kafka_server_brokertopicmetrics_bytesinpersec_total{topic!=""}[5m]))',
         },
         {
           record: "trading:broker_bytes_out:rate5m",
-          expr: "sum by (pod) (rate(kafka_server_brokertopicmetrics_bytesoutpersec_total[5m]))",
+          expr: 'sum by (pod) (rate(kafka_server_brokertopicmetrics_bytesoutpersec_total{topic!=""}[5m]))',
         },
         {
           alert: "BrokerThroughput",
@@ -82,7 +83,7 @@ export function ruleGroups(businessDate: string): RuleGroup[] {
         },
         {
           alert: "SilentStockFeed",
-          expr: `(max by (feed) (trading_last_event_age_seconds{feed=~"alpaca.*"}) > ${thresholds.silentStockFeed}) and on () (${marketIsOpen})`,
+          expr: `(max by (feed) (trading_last_event_age_seconds{feed="alpaca.stocks"}) > ${thresholds.silentStockFeed}) and on () (${marketIsOpen})`,
           for: "30s",
           labels: { severity: "critical" },
           annotations: {
@@ -92,7 +93,7 @@ export function ruleGroups(businessDate: string): RuleGroup[] {
         },
         {
           alert: "SilentNearFeed",
-          expr: `max by (feed) (trading_last_event_age_seconds{feed=~"near.*"}) > ${thresholds.silentNearFeed}`,
+          expr: `max by (feed) (trading_last_event_age_seconds{feed="near-intents.quote"}) > ${thresholds.silentNearFeed}`,
           for: "30s",
           labels: { severity: "critical" },
           annotations: {

@@ -106,7 +106,7 @@ export class Settings extends pulumi.ComponentResource {
               variables.map((variable) => [variable, pulumi.secret(args.secrets[variable])]),
             ),
           },
-          { ...options, additionalSecretOutputs: ["stringData", "data"] },
+          options,
         );
       }
     }
