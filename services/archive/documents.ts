@@ -1,0 +1,125 @@
+/** The JSON documents beside the archived topics: markers, the seal's request and progress, the manifest. */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { calendarDate } from "../core/config.ts";
+import { instantString } from "../core/time.ts";
+
+const identityShape = { stack: z.string().min(1), businessDate: calendarDate, clusterId: z.string().min(1) };
+const offset = z.string().regex(/^\d{1,19}$/, "expected an offset in decimal digits");
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
+const count = z.int().min(0);
+
+/** `opened.json`: the cluster's Kafka was ready and may hold data from then on. */
+export const openedSchema = z.object({
+  ...identityShape,
+  /** Kafka's own id: another than `clusterId` where the operator invents it. */
+  kafkaClusterId: z.string().min(1),
+  openedAt: instantString,
+});
+export type Opened = z.infer<typeof openedSchema>;
+
+/** `seal-request.json`: somebody wants the archive sealed. A new request has a new id. */
+export const sealRequestSchema = z.object({ requestId: z.string().min(1), requestedAt: instantString });
+export type SealRequest = z.infer<typeof sealRequestSchema>;
+
+/** `seal-progress.json`: how far the archiver is with a request. */
+export const sealProgressSchema = z.object({
+  requestId: z.string().min(1),
+  state: z.enum(["draining", "exporting", "verifying", "sealed", "failed"]),
+  /** One sentence for people; for `failed`, what is missing and what to do. */
+  message: z.string(),
+  updatedAt: instantString,
+  /** With `sealed`: which manifest answers the request. */
+  generation: z.int().min(1).optional(),
+  manifestChecksum: sha256.optional(),
+});
+export type SealProgress = z.infer<typeof sealProgressSchema>;
+
+const manifestObject = z.object({
+  /** Relative to the archive's prefix. */
+  name: z.string().min(1),
+  /** Size and hash of the object as stored, compressed. */
+  bytes: count,
+  sha256,
+  records: count,
+  /** Hash of its records, see record-hash.ts. */
+  recordsSha256: sha256,
+});
+export type ManifestObject = z.infer<typeof manifestObject>;
+
+const manifestPartition = z.object({
+  partition: z.int().min(0),
+  /** First offset that the archive covers: 0 unless records were deleted before they were archived. */
+  start: offset,
+  /** The partition's end (offset of the next record) that the archive reaches. */
+  logEnd: offset,
+  /** Offsets of the first and last record; null without records. */
+  firstOffset: offset.nullable(),
+  lastOffset: offset.nullable(),
+  records: count,
+  /** Hash of all its records in order, whatever objects they are in. */
+  recordsSha256: sha256,
+  objects: z.array(manifestObject),
+});
+export type ManifestPartition = z.infer<typeof manifestPartition>;
+
+const manifestTopic = z.object({
+  topic: z.string().min(1),
+  /** The topic's configuration where it is not the broker's default. */
+  configuration: z.record(z.string(), z.string()),
+  /** Set when the topic was deleted during the day; what had been archived of it stays listed. */
+  deleted: z.boolean(),
+  partitions: z.array(manifestPartition),
+});
+export type ManifestTopic = z.infer<typeof manifestTopic>;
+
+/** `manifest.json`: what the sealed archive holds. */
+export const manifestSchema = z.object({
+  format: z.literal(1),
+  ...identityShape,
+  kafkaClusterId: z.string().min(1),
+  /** 1 for the first seal; one more each time the cluster changed after a seal and was sealed again. */
+  generation: z.int().min(1),
+  /** The request that made this generation; later requests that found nothing changed are only in the progress. */
+  requestId: z.string().min(1),
+  sealedAt: instantString,
+  versions: z.record(z.string(), z.string()),
+  topics: z.array(manifestTopic),
+  /** Committed offsets of the consumer groups. */
+  groups: z.array(
+    z.object({
+      group: z.string(),
+      offsets: z.array(z.object({ topic: z.string(), partition: z.int().min(0), offset })),
+    }),
+  ),
+  totals: z.object({ topics: count, partitions: count, objects: count, records: count, bytes: count }),
+  /** What was lost before it could be archived. A seal with an entry here does not count as one. */
+  losses: z.array(z.string()),
+  /** SHA-256 of {@link canonicalJson} of all other fields. */
+  checksum: sha256,
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+
+/** `data-loss-override.json`: somebody allowed the removal of a cluster that is not sealed. */
+export const dataLossOverrideSchema = z.object({
+  stack: z.string(),
+  clusterId: z.string(),
+  overriddenAt: instantString,
+  /** User and host name of the machine it was said on. */
+  by: z.string(),
+});
+
+/** JSON with object keys sorted and without blanks: the same for the same content. */
+export function canonicalJson(value: unknown): string {
+  return JSON.stringify(value, (_key, part: unknown) =>
+    part !== null && typeof part === "object" && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)))
+      : part,
+  );
+}
+
+/** The checksum a manifest must have. */
+export function manifestChecksum(manifest: Omit<Manifest, "checksum">): string {
+  const { checksum: _checksum, ...rest } = manifest as Manifest;
+  return createHash("sha256").update(canonicalJson(rest)).digest("hex");
+}

@@ -1,0 +1,51 @@
+/** Names in the archive bucket. Everything of one cluster is below `<stack>/<business-date>/<cluster-id>/`. */
+
+/** Whose archive it is. */
+export interface ArchiveIdentity {
+  /** `dev` or `prod`. */
+  stack: string;
+  /** New York date of the cluster's first start, `2025-10-14`. */
+  businessDate: string;
+  /** 22 characters, unique to this cluster: another cluster on the same day never touches these objects. */
+  clusterId: string;
+}
+
+/** The prefix of a cluster's archive, with the slash at its end. */
+export function archivePrefix(identity: ArchiveIdentity): string {
+  return `${identity.stack}/${identity.businessDate}/${identity.clusterId}/`;
+}
+
+/** Objects beside the topics, by what they hold. Names are relative to the prefix. */
+export const documents = {
+  opened: "opened.json",
+  sealRequest: "seal-request.json",
+  sealProgress: "seal-progress.json",
+  manifest: "manifest.json",
+  dataLossOverride: "data-loss-override.json",
+} as const;
+
+/**
+ * The offsets that one object covers, both inclusive. The objects of a partition follow each other without a gap: an
+ * offset inside the range that has no record was a transaction marker or part of an aborted transaction.
+ */
+export interface OffsetRange {
+  topic: string;
+  partition: number;
+  first: bigint;
+  last: bigint;
+}
+
+/** The name of an object with records, relative to the prefix; offsets have 20 digits, so names sort as offsets do. */
+export function objectName(range: OffsetRange): string {
+  const digits = (offset: bigint): string => offset.toString().padStart(20, "0");
+  return `${range.topic}/${range.partition}/${digits(range.first)}-${digits(range.last)}.ndjson.gz`;
+}
+
+/** Reads such a name back; undefined when it is none (a marker, or not ours). */
+export function parseObjectName(name: string): OffsetRange | undefined {
+  const match = /^([a-zA-Z0-9._-]+)\/(\d{1,9})\/(\d{20})-(\d{20})\.ndjson\.gz$/.exec(name);
+  if (match === null) return undefined;
+  const [, topic = "", partition = "", first = "", last = ""] = match;
+  const range = { topic, partition: Number(partition), first: BigInt(first), last: BigInt(last) };
+  return range.first <= range.last ? range : undefined;
+}

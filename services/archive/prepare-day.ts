@@ -1,0 +1,91 @@
+/** Before any service starts: topics exist, and the archive knows that this cluster may hold data from now on. */
+import type { Admin } from "kafkajs";
+import { setTimeout as delay } from "node:timers/promises";
+import { connectKafka } from "../bus/kafka.ts";
+import { createTopics } from "../bus/topics.ts";
+import { readConfig, serviceVariables } from "../core/config.ts";
+import { createLogger, type Logger } from "../core/log.ts";
+import { toInstant } from "../core/time.ts";
+import { type Opened, openedSchema } from "./documents.ts";
+import { documents } from "./layout.ts";
+import { archiveFromEnvironment, storeVariables } from "./settings.ts";
+
+/** How long to wait for enough brokers. */
+const brokersDeadlineMs = 300_000;
+
+/** The cluster cannot be opened; the message says what to do. */
+export class PrepareDayError extends Error {
+  override readonly name = "PrepareDayError";
+}
+
+/**
+ * Waits for the brokers, creates the topics of the registry and writes `opened.json`, in this order. Running it again
+ * changes nothing.
+ * @throws ConfigError for a wrong environment; PrepareDayError; ArchiveStoreError.
+ */
+export async function prepareDay(
+  environment: Record<string, string | undefined> = process.env,
+): Promise<Opened> {
+  const config = readConfig({ ...serviceVariables, ...storeVariables }, environment);
+  const logger = createLogger({
+    service: config.SERVICE_NAME,
+    level: config.LOG_LEVEL,
+    secrets: [config.S3_ACCESS_KEY_ID, config.S3_SECRET_ACCESS_KEY],
+  });
+  const archive = archiveFromEnvironment(config);
+  const kafka = connectKafka({ brokers: config.KAFKA_BROKERS, clientId: config.SERVICE_NAME, logger });
+  const admin = kafka.admin({ retry: { retries: 2 } });
+  try {
+    const kafkaClusterId = await waitForBrokers(admin, config.KAFKA_REPLICATION_FACTOR, logger);
+    const before = await archive.read(documents.opened, openedSchema);
+    if (before !== undefined && before.kafkaClusterId !== kafkaClusterId) {
+      throw new PrepareDayError(
+        `${archive.prefix}${documents.opened} is of Kafka ${before.kafkaClusterId}, but the brokers now are ${kafkaClusterId}: ` +
+          "they were created anew and their offsets begin again, so they must not be archived over the former ones. " +
+          "Destroy this cluster and open a new one.",
+      );
+    }
+    const names = await createTopics(admin, {
+      businessDate: config.BUSINESS_DATE,
+      replicationFactor: config.KAFKA_REPLICATION_FACTOR,
+      minInsyncReplicas: config.KAFKA_MIN_INSYNC_REPLICAS,
+    });
+    logger.info({ topics: names }, "topics exist");
+    if (before !== undefined) {
+      logger.info({ openedAt: before.openedAt }, "the cluster was opened before");
+      return before;
+    }
+    const opened: Opened = { ...archive.identity, kafkaClusterId, openedAt: toInstant(Date.now()) };
+    await archive.write(documents.opened, opened);
+    logger.info(opened, "opened");
+    return opened;
+  } finally {
+    await admin.disconnect();
+    archive.store.close();
+  }
+}
+
+/** @returns Kafka's id of the cluster. */
+async function waitForBrokers(admin: Admin, wanted: number, logger: Logger): Promise<string> {
+  const deadline = performance.now() + brokersDeadlineMs;
+  let inTheWay = "nothing was tried";
+  let lastLine = -Infinity;
+  while (performance.now() < deadline) {
+    try {
+      await admin.connect();
+      const { brokers, clusterId } = await admin.describeCluster();
+      if (brokers.length >= wanted) return clusterId;
+      inTheWay = `only ${brokers.length} of ${wanted} brokers are there`;
+    } catch (error) {
+      inTheWay = String(error);
+    }
+    if (performance.now() - lastLine > 10_000) {
+      lastLine = performance.now();
+      logger.info({ inTheWay }, "waiting for the brokers");
+    }
+    await delay(500);
+  }
+  throw new PrepareDayError(
+    `The brokers were not ready within ${brokersDeadlineMs / 1_000} s: ${inTheWay}. Look at the Kafka pods, then run the job again.`,
+  );
+}
