@@ -122,7 +122,7 @@ export function chooseCapacity(
 /**
  * Asks the Hetzner API and chooses.
  * A promise and not an output, so that the program ends here, with one message, when there is nothing to choose.
- * @throws NoCapacityError naming every location, type and reason.
+ * @throws NoCapacityError naming every location, type and reason; RunError when the API does not answer.
  */
 export async function resolveCapacity(
   wishes: CapacityWishes,
@@ -133,7 +133,13 @@ export async function resolveCapacity(
     hcloud.getServerTypes({ provider }),
     hcloud.getLocations({ provider }),
     hcloud.getServers({ withSelector: `project=trading,stack=${stack}` }, { provider }),
-  ]);
+  ]).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new pulumi.RunError(
+      `Cannot ask the Hetzner Cloud API what it offers: ${reason}\n` +
+        "Check trading:hcloudToken (a read and write token of this project) and trading:hcloudEndpoint.",
+    );
+  });
   return chooseCapacity(
     wishes,
     types.serverTypes,

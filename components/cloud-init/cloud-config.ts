@@ -32,7 +32,8 @@ export const userDataLimit = 32 * 1024;
  * @throws Error when it is larger than Hetzner takes.
  */
 export function renderCloudConfig(config: CloudConfig): string {
-  const text = `#cloud-config\n${stringify(config, { lineWidth: 0 })}`;
+  // cloud-init reads YAML 1.1, where `yes` and `0644` mean other things than in 1.2.
+  const text = `#cloud-config\n${stringify(config, { version: "1.1", lineWidth: 0 })}`;
   const bytes = Buffer.byteLength(text);
   if (bytes > userDataLimit) {
     throw new Error(`the cloud-config has ${bytes} bytes; Hetzner takes at most ${userDataLimit}`);

@@ -149,7 +149,11 @@ export function nodeConfig(args: NodeConfigArgs): CloudConfig {
           .map((image) => `${image}\n`)
           .join(""),
       },
-      { path: "/etc/rancher/k3s/config.yaml", permissions: "0600", content: stringify(k3sConfig(args)) },
+      {
+        path: "/etc/rancher/k3s/config.yaml",
+        permissions: "0600",
+        content: stringify(k3sConfig(args), { version: "1.1" }),
+      },
       { path: "/etc/systemd/system/trading-k3s.service", permissions: "0644", content: k3sUnit(command) },
       {
         path: "/etc/systemd/system/trading-metadata-guard.service",

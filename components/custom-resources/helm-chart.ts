@@ -29,7 +29,7 @@ export class HelmChart extends kubernetes.apiextensions.CustomResource {
           chart: args.chart.chart,
           version: args.chart.version,
           targetNamespace: args.targetNamespace,
-          valuesContent: stringify(args.values),
+          valuesContent: stringify(args.values, { version: "1.1" }),
           // A failed download or a slow API is tried again; wait-for-crds ends the wait.
           backOffLimit: 20,
           timeout: "10m0s",
