@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import test, { afterEach } from "node:test";
 import * as pulumi from "@pulumi/pulumi";
+import { parse } from "yaml";
 import { exampleEntries } from "../components/testing/example-config.ts";
-import { secretKeys } from "./config.ts";
+import { projectName, secretKeys } from "./config.ts";
 import { readStackConfig } from "./pulumi-config.ts";
 
 const variable = "PULUMI_CONFIG_SECRET_KEYS";
@@ -31,4 +33,16 @@ test("a secret that the engine does not hold encrypted is refused", () => {
   pulumi.runtime.setAllConfig(exampleEntries());
   process.env[variable] = "[]";
   assert.throws(readStackConfig, /8 mistakes[\s\S]*in clear/);
+});
+
+test("the project runs its TypeScript as it is", () => {
+  const project = parse(readFileSync(new URL("../Pulumi.yaml", import.meta.url), "utf8")) as Record<
+    string,
+    unknown
+  >;
+  assert.equal(project["name"], projectName);
+  assert.deepEqual(project["runtime"], {
+    name: "nodejs",
+    options: { typescript: false, nodeargs: "--import tsx" },
+  });
 });

@@ -117,3 +117,11 @@ test("every script is valid bash", () => {
     assert.equal(checked.status, 0, `${name}: ${checked.stderr}`);
   }
 });
+
+test("unattended apt is off before anything else runs", () => {
+  const [command] = nodeConfig({ plan: control, ...secrets }).bootcmd;
+  assert.match(
+    command?.at(-1) ?? "",
+    /^systemctl mask --now apt-daily\.timer apt-daily-upgrade\.timer unattended-upgrades\.service/,
+  );
+});
