@@ -14,6 +14,9 @@ import { ProcessRegistry } from "../processes.ts";
 import { ObjectStorePortInUseError, ObjectStoreStartError } from "./errors.ts";
 import { installObjectStore } from "./install.ts";
 
+// The SDK says at each client's making what it will need in 2027; package.json says which Node we support.
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
+
 /** The one bucket of the lab. */
 const bucket = "trading-archive";
 /** Any name will do: S3 wants one for its signatures. Hetzner's regions are its locations. */

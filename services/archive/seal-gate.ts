@@ -106,7 +106,7 @@ async function recordOverride({ archive, report }: GateOptions): Promise<void> {
 
 /** @returns the progress that says "sealed". */
 async function waitForSeal(options: GateOptions, request: SealRequest): Promise<SealProgress> {
-  const { archive, report, signal, timeoutMs } = options;
+  const { report, signal, timeoutMs } = options;
   const startedAt = performance.now();
   let lastSign = startedAt;
   let lastUpdate: string | undefined;
@@ -143,27 +143,29 @@ async function waitForSeal(options: GateOptions, request: SealRequest): Promise<
     }
     await delay(pollMs, undefined, { signal });
   }
-  // The rule of the two documents: only an answer to our own request counts.
-  async function look(
-    { archive: ours }: GateOptions,
-    { requestId }: SealRequest,
-    onTrouble: (text: string) => void,
-  ): Promise<SealProgress | undefined> {
-    try {
-      const progress = await ours.read(documents.sealProgress, sealProgressSchema);
-      if (progress?.requestId === requestId) return progress;
-      const current = await archive.read(documents.sealRequest, sealRequestSchema);
-      if (current?.requestId === requestId) return undefined;
-    } catch (error) {
-      // The bucket answered a moment ago: it gets the time that is left.
-      if (!(error instanceof ArchiveUnreachableError)) throw error;
-      onTrouble(error.message);
-      return undefined;
-    }
-    throw new GateRefusedError(
-      `Another seal was requested meanwhile: is the cluster being destroyed twice? ${advice(options)}`,
-    );
+}
+
+/** The archiver's progress with our own request, if there is any yet. */
+async function look(
+  options: GateOptions,
+  { requestId }: SealRequest,
+  onTrouble: (text: string) => void,
+): Promise<SealProgress | undefined> {
+  const { archive } = options;
+  try {
+    const progress = await archive.read(documents.sealProgress, sealProgressSchema);
+    if (progress?.requestId === requestId) return progress;
+    const current = await archive.read(documents.sealRequest, sealRequestSchema);
+    if (current?.requestId === requestId) return undefined;
+  } catch (error) {
+    // The bucket answered a moment ago: it gets the time that is left.
+    if (!(error instanceof ArchiveUnreachableError)) throw error;
+    onTrouble(error.message);
+    return undefined;
   }
+  throw new GateRefusedError(
+    `Another seal was requested meanwhile: is the cluster being destroyed twice? ${advice(options)}`,
+  );
 }
 
 async function verify(options: GateOptions, sealed: SealProgress): Promise<Verification> {

@@ -181,7 +181,7 @@ export class ArchiveStore {
       const status = error.$metadata.httpStatusCode ?? 0;
       if (name === "NoSuchBucket") {
         return new ArchiveBucketMissingError(
-          `There is no ${where} (could not ${what}). Create it, or correct the stack's archive setting.`,
+          `There is no bucket "${bucket}" at ${endpoint} (could not ${what}). Create it, or correct the stack's archive setting.`,
           options,
         );
       }
