@@ -50,8 +50,8 @@ export async function playSession(
       signal,
     }),
     world.near.play(session.nearQuotes, { ratePerSecond: share(session.nearQuotes.length), signal }),
-  ]).then((results) => {
-    sent = results.reduce((sum, result) => sum + result.sent, 0);
+  ]).then(([messages, quotes]) => {
+    sent = messages + quotes.sent;
     return sent;
   });
   let played = false;
