@@ -9,12 +9,6 @@ export interface PlayOptions {
   signal?: AbortSignal;
 }
 
-/** What a replay did. */
-export interface PlayResult {
-  /** Messages that a subscription covered and that were sent. */
-  sent: number;
-}
-
 /** Milliseconds between two looks at the clock. */
 const tickMs = 10;
 /** Most messages sent without looking at the clock, the signal or the socket. */

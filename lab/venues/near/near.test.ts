@@ -155,7 +155,7 @@ describe("the NEAR relay", () => {
     const { nearQuotes } = await createSession({ events: 500, seed: 2 });
     const playing = near.play(nearQuotes);
     const subscribed = await maker.call("subscribe", "quote");
-    assert.deepEqual(await playing, { sent: 100 });
+    assert.equal(await playing, 100);
     assert.deepEqual(
       maker.events,
       nearQuotes.map((quote) => ({ subscription: subscribed.result, ...quote })),
@@ -196,7 +196,7 @@ describe("the NEAR relay", () => {
     const asset = quotes[0]?.defuse_asset_identifier_in ?? "";
     await maker.call("subscribe", "quote", { tokens_in: [asset], tokens_out: [] });
     const expected = quotes.filter((quote) => quote.defuse_asset_identifier_in === asset);
-    assert.deepEqual(await near.play(quotes), { sent: expected.length });
+    assert.equal(await near.play(quotes), expected.length);
     assert.deepEqual(
       maker.events.map((event) => event.quote_id),
       expected.map((quote) => quote.quote_id),

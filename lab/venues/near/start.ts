@@ -7,7 +7,7 @@ import { createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { type WebSocket, WebSocketServer } from "ws";
 import { generateNearQuotes, type NearQuote } from "../../session/index.ts";
-import { paced, type PlayOptions, type PlayResult } from "../pace.ts";
+import { paced, type PlayOptions } from "../pace.ts";
 import { closeServer, listenOnLoopback, whenRead, whenWritable } from "../socket.ts";
 import { answerWindowMs, Auctions, type IntentBook, type QuoteStatus } from "./auction.ts";
 import type { QuoteFilter } from "./messages.ts";
@@ -45,9 +45,10 @@ export interface LabNear {
   readonly privateKey: string;
   /**
    * Sends quotes to the subscribers, waiting while there is none; resolves when the subscribers have read all. A quote
-   * that no subscriber's filter lets through is passed over and not counted.
+   * that no subscriber's filter lets through is passed over.
+   * @returns how many were sent.
    */
-  play(quotes: readonly NearQuote[], options?: PlayOptions): Promise<PlayResult>;
+  play(quotes: readonly NearQuote[], options?: PlayOptions): Promise<number>;
   /** What was settled and what was refused so far. */
   book(): IntentBook;
   close(): Promise<void>;
@@ -163,7 +164,7 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
         for (const socket of receivers) await whenWritable(socket, signal);
       });
       await Promise.all([...receivers].map((socket) => whenRead(socket)));
-      return { sent };
+      return sent;
     },
     close: async () => {
       closed.abort(new Error("the NEAR relay was closed"));

@@ -1,0 +1,4 @@
+/** The lab's Alpaca. */
+export { calendarYears, type TradingDay, tradingDays } from "./calendar.ts";
+export type { Order } from "./order.ts";
+export { type AlpacaArguments, type LabAlpaca, startAlpaca } from "./start.ts";

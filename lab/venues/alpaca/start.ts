@@ -1,0 +1,163 @@
+/**
+ * Alpaca on loopback: the stock stream, trade updates and trading REST of the real one on one port, with a simulated
+ * account. The market data are what is played, or a simulated market.
+ */
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocketServer } from "ws";
+import type { PlayOptions } from "../pace.ts";
+import { closeServer, listenOnLoopback } from "../socket.ts";
+import { type Credentials, makeCredentials } from "./account.ts";
+import { parseDataMessage, playToSubscriber, StockFeed } from "./feed.ts";
+import type { Order } from "./order.ts";
+import { OrderBook } from "./order-book.ts";
+import { type PricedMessage, Prices } from "./prices.ts";
+import { createRest } from "./rest.ts";
+import { createMarket, simulatedSymbols, stepMs, testSymbols } from "./simulated-market.ts";
+import { StreamConnection } from "./stream.ts";
+import { TradeUpdates } from "./updates.ts";
+
+/** How the venue is to behave. */
+export interface AlpacaArguments {
+  /** TCP port on 127.0.0.1; default: a free one. */
+  port?: number | undefined;
+  /** "replay": only what `play` sends. "simulated": quotes, trades and bars flow by themselves. */
+  market: "replay" | "simulated";
+  /** Of the simulated market; default 1. */
+  seed?: number;
+  /** Cash of the account at the start, in US dollars; default 100,000 as a paper account has. */
+  cash?: string;
+  /** From an order's acceptance to its first chance of a fill, in milliseconds; default 20. */
+  fillMs?: number;
+  /** Trading requests a minute; default 200. */
+  requestsPerMinute?: number;
+  /** How long a client of the stream may take to authenticate, in milliseconds; default 10,000. */
+  authenticationMs?: number;
+}
+
+/** The running venue. */
+export interface LabAlpaca extends Credentials {
+  /** The stock stream with the feed: "ws://127.0.0.1:port/v2/iex"; `/v2/sip` and `/v2/test` are there too. */
+  readonly stream: string;
+  /** Trade updates: "ws://127.0.0.1:port/stream". */
+  readonly updates: string;
+  /** Trading REST without `/v2`: "http://127.0.0.1:port". */
+  readonly rest: string;
+  /**
+   * Sends data messages (JSON texts of one object each, or objects) to the subscriber of `iex`, else of `sip`, waiting
+   * while there is none; resolves when the subscriber has read all. A message that no subscription covers is passed
+   * over.
+   * @returns how many were sent.
+   */
+  play(messages: readonly (string | object)[], options?: PlayOptions): Promise<number>;
+  /** The venue's book: every order that it accepted, oldest first. */
+  orders(): readonly Order[];
+  /** How many orders were refused because their `client_order_id` was used before. */
+  duplicateOrders(): number;
+  close(): Promise<void>;
+}
+
+/** The IEX plan's trade and quote channels. */
+const iexChannels = 30;
+
+/**
+ * Starts the venue.
+ * @throws VenuePortInUseError
+ */
+export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
+  const credentials = makeCredentials();
+  const prices = new Prices();
+  const updates = new TradeUpdates(credentials);
+  const known = new Set(args.market === "simulated" ? Object.keys(simulatedSymbols) : []);
+  const book = new OrderBook({
+    prices,
+    cash: args.cash ?? "100000",
+    fillMs: args.fillMs ?? 20,
+    isTradable: (symbol) => known.has(symbol),
+    onUpdate: (update) => updates.publish(update),
+  });
+  const feeds = { iex: new StockFeed(), sip: new StockFeed(), test: new StockFeed() };
+  const closed = new AbortController();
+
+  const http = createServer(
+    createRest({
+      credentials,
+      book,
+      prices,
+      requestsPerMinute: args.requestsPerMinute ?? 200,
+      accountId: randomUUID(),
+      startedAt: new Date(),
+    }),
+  );
+  // Small frames are not worth compressing; the fastest level is enough for a feed.
+  const streamServer = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: { threshold: 512, zlibDeflateOptions: { level: 1 } },
+  });
+  const updatesServer = new WebSocketServer({ noServer: true });
+  http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    const { pathname } = new URL(request.url ?? "/", "http://lab");
+    const name = /^\/v2\/(iex|sip|test)$/.exec(pathname)?.[1] as keyof typeof feeds | undefined;
+    if (name !== undefined) {
+      streamServer.handleUpgrade(request, socket, head, (webSocket) => {
+        new StreamConnection(webSocket, request, {
+          credentials,
+          channelLimit: name === "iex" ? iexChannels : Infinity,
+          authenticationMs: args.authenticationMs ?? 10_000,
+          admit: (connection) => feeds[name].admit(connection),
+        });
+      });
+    } else if (pathname === "/stream") {
+      updatesServer.handleUpgrade(request, socket, head, (webSocket) => updates.serve(webSocket));
+    } else {
+      socket.end("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
+  });
+  const port = await listenOnLoopback(http, args.port ?? 0, "Alpaca");
+
+  /** What a message means for the account: its symbol can be traded, and orders may be filled. */
+  const learn = (message: PricedMessage) => {
+    known.add(message.S);
+    if (prices.learn(message)) book.onPrice(message.S);
+  };
+  if (args.market === "simulated") {
+    const seed = args.seed ?? 1;
+    const market = createMarket(simulatedSymbols, seed);
+    const testMarket = createMarket(testSymbols, seed);
+    const timer = setInterval(() => {
+      const now = Date.now();
+      const messages = market(now).map(parseDataMessage);
+      for (const { fields } of messages) learn(fields as unknown as PricedMessage);
+      feeds.iex.offer(messages);
+      feeds.sip.offer(messages);
+      feeds.test.offer(testMarket(now).map(parseDataMessage));
+    }, stepMs);
+    closed.signal.addEventListener("abort", () => clearInterval(timer));
+  }
+
+  return {
+    ...credentials,
+    stream: `ws://127.0.0.1:${port}/v2/iex`,
+    updates: `ws://127.0.0.1:${port}/stream`,
+    rest: `http://127.0.0.1:${port}`,
+    orders: () => book.orders,
+    duplicateOrders: () => book.duplicates,
+    play: async (messages, options = {}) => {
+      const signal =
+        options.signal === undefined ? closed.signal : AbortSignal.any([options.signal, closed.signal]);
+      const parsed = messages.map((message) =>
+        parseDataMessage(typeof message === "string" ? message : JSON.stringify(message)),
+      );
+      return playToSubscriber([feeds.iex, feeds.sip], parsed, { ...options, signal }, (index) => {
+        const message = parsed[index];
+        if (message !== undefined) learn(message.fields as unknown as PricedMessage);
+      });
+    },
+    close: async () => {
+      closed.abort(new Error("the Alpaca server was closed"));
+      book.close();
+      await closeServer(http, streamServer, updatesServer);
+    },
+  };
+}
