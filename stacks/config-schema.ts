@@ -1,0 +1,190 @@
+/** What each `trading:<key>` of `Pulumi.<stack>.yaml` may hold, and its default. */
+import { z } from "zod";
+import { serviceImages } from "../components/versions.ts";
+import { parseCidr } from "./cidr.ts";
+
+const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+
+/** A URL of one scheme in its encrypted form, or in its plain form when it stays on this machine. */
+function url(scheme: "http" | "ws") {
+  const allowed = `a URL that starts with ${scheme}s:// (${scheme}:// only for an address on this machine)`;
+  return z.string({ error: allowed }).refine(
+    (text) => {
+      if (!URL.canParse(text)) return false;
+      const { protocol, hostname } = new URL(text);
+      return protocol === `${scheme}s:` || (protocol === `${scheme}:` && loopback.test(hostname));
+    },
+    { error: allowed },
+  );
+}
+
+/** A non-empty string that matches `pattern`. */
+function text(allowed: string, pattern = /^\S(.*\S)?$/s) {
+  return z.string({ error: allowed }).regex(pattern, { error: allowed });
+}
+
+const list = <Item extends z.ZodType>(item: Item, allowed: string) =>
+  z.array(item, { error: allowed }).min(1, { error: allowed });
+
+const cidr = z.string({ error: "a network in CIDR notation, such as 203.0.113.7/32" }).refine(
+  (value) => {
+    const parsed = parseCidr(value);
+    return parsed !== undefined && parsed.hostBitsAreZero;
+  },
+  {
+    error:
+      "a network in CIDR notation with no bits set behind its prefix, such as 203.0.113.7/32 or 2001:db8::/48",
+  },
+);
+
+const whole = (allowed: string, minimum: number, maximum: number) =>
+  z.int({ error: allowed }).min(minimum, { error: allowed }).max(maximum, { error: allowed });
+
+const serverTypes = list(
+  text("the name of a server type, such as cpx31", /^[a-z]+[0-9]+$/),
+  "a list of server types in order of preference, such as [cpx31, cpx32]",
+);
+
+/** A Git repository that Argo CD follows. */
+const gitops = z.strictObject(
+  {
+    /** Clone address: https, or ssh://. */
+    repository: text(
+      "the clone address of a Git repository (https:// or ssh://)",
+      /^(https|ssh|http):\/\/\S+$|^\S+@\S+:\S+$/,
+    ),
+    /** Folder in the repository, for example `k8s/overlays/dev`. */
+    path: text("a folder in the repository, such as k8s/overlays/dev", /^[^/\s][^\s]*$/),
+    /** Branch, tag or commit. */
+    revision: text("a branch, tag or commit", /^\S+$/),
+  },
+  { error: "an object with repository, path and revision" },
+);
+
+/** The values that are not secret. Defaults stand here and nowhere else. */
+export const valuesSchema = z.strictObject({
+  /** Networks that may reach SSH and the Kubernetes API. Required: nothing is opened by default. */
+  adminCidrs: list(cidr, "a list of at least one network in CIDR notation"),
+  /** Must be true for `adminCidrs` to hold the whole internet. */
+  allowPublicAdmin: z.boolean({ error: "true or false" }).default(false),
+  /** Hetzner locations in order of preference. */
+  locations: list(
+    text("the name of a Hetzner location, such as fsn1", /^[a-z]+[0-9]*$/),
+    "a list of Hetzner locations in order of preference",
+  ).default(["fsn1", "nbg1", "hel1"]),
+  /** Server types of kafka-0..2, in order of preference (seed 000: cpx31; its successors follow). */
+  brokerServerTypes: serverTypes.default(["cpx31", "cpx32", "cx33"]),
+  /** Server types of k3s-control, in order of preference (seed 000: cpx21). */
+  controlPlaneServerTypes: serverTypes.default(["cpx21", "cpx22", "cx23"]),
+  /** Hours from the first `up` to the label `expires-at`: 1–24. Production runs 10 hours a day (seed 000). */
+  openHours: whole("a whole number of hours from 1 to 24", 1, 24).default(10),
+  /** Business date of the cluster. Default: the date in New York at the first `up`. */
+  businessDate: z.iso.date({ error: "a date such as 2025-10-14" }).optional(),
+  /** The bucket that outlives every cluster. */
+  archive: z.strictObject(
+    {
+      endpoint: url("http"),
+      region: text("a region name, such as fsn1", /^[a-z0-9-]+$/),
+      bucket: text(
+        "the name of an S3 bucket (3 to 63 of a-z, 0-9, dot and hyphen)",
+        /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+      ),
+    },
+    { error: "an object with endpoint, region and bucket" },
+  ),
+  /** `gitops`: Argo CD syncs the services from Git. `direct`: Pulumi applies the same objects itself. */
+  delivery: z.enum(["gitops", "direct"], { error: "gitops or direct" }),
+  gitops: gitops.optional(),
+  /** Where the service images are and which release runs. */
+  images: z
+    .strictObject(
+      {
+        registry: text(
+          "a registry and path without a tag, such as ghcr.io/trading-cz",
+          /^[a-z0-9./:_-]+[a-z0-9]$/,
+        ).default(serviceImages.registry),
+        version: text("an image tag, such as v1.0.0", /^\w[\w.-]{0,127}$/).default(serviceImages.version),
+      },
+      { error: "an object with registry and version" },
+    )
+    .prefault({}),
+  venues: z.strictObject(
+    {
+      alpaca: z
+        .strictObject(
+          {
+            /** Real-time data with its feed. */
+            streamUrl: url("ws").default("wss://stream.data.alpaca.markets/v2/iex"),
+            /** Trading API without `/v2`. Default: paper trading. */
+            restUrl: url("http").default("https://paper-api.alpaca.markets"),
+            /** Trade updates. Default: paper trading. */
+            updatesUrl: url("ws").default("wss://paper-api.alpaca.markets/stream"),
+            symbols: list(
+              text("a ticker symbol, such as SPY", /^[A-Z][A-Z0-9./]*$/),
+              "a list of ticker symbols",
+            ).default(["SPY"]),
+          },
+          { error: "an object with streamUrl, restUrl, updatesUrl and symbols" },
+        )
+        .prefault({}),
+      nearIntents: z.strictObject(
+        {
+          relayWebSocketUrl: url("ws").default("wss://solver-relay-v2.chaindefuser.com/ws"),
+          relayRpcUrl: url("http").default("https://solver-relay-v2.chaindefuser.com/rpc"),
+          /** Salt of the contract `intents.near` (its view `current_salt`): 4 bytes in hexadecimal. */
+          salt: text("4 bytes in hexadecimal, such as 252812b3", /^[0-9a-f]{8}$/),
+        },
+        { error: "an object with relayWebSocketUrl, relayRpcUrl and salt" },
+      ),
+    },
+    { error: "an object with alpaca and nearIntents" },
+  ),
+  kafka: z
+    .strictObject(
+      {
+        /** What the services connect to: host:port, comma separated. */
+        bootstrapServers: text(
+          "host:port, comma separated",
+          /^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/,
+        ).default("kafka-bootstrap.kafka.svc.cluster.local:9092"),
+      },
+      { error: "an object with bootstrapServers" },
+    )
+    .prefault({}),
+  ssh: z
+    .strictObject(
+      {
+        /** Port at which the servers' SSH answers; 22 unless something stands in between. */
+        port: whole("a port from 1 to 65535", 1, 65_535).default(22),
+      },
+      { error: "an object with port" },
+    )
+    .prefault({}),
+  /** Another address of the Hetzner Cloud API, with `/v1`. Default: Hetzner's own. */
+  hcloudEndpoint: url("http").optional(),
+  /** Write the Kubernetes objects to this folder instead of sending them to the cluster. They hold secrets. */
+  kubernetesRenderDirectory: text("a folder").optional(),
+});
+
+/** The secrets, each with what it must look like. */
+export const secretsSchema = z.strictObject({
+  /** API token (read and write) of the Hetzner Cloud project; the provider refuses any other length. */
+  hcloudToken: text("a Hetzner Cloud API token of 64 characters", /^[A-Za-z0-9]{64}$/),
+  archiveAccessKeyId: text("the access key id of the archive bucket"),
+  archiveSecretAccessKey: text("the secret access key of the archive bucket"),
+  alpacaKeyId: text("an Alpaca API key id"),
+  alpacaSecretKey: text("an Alpaca API secret key"),
+  /** Partner JSON Web Token of the NEAR Intents relay. */
+  nearRelayToken: text("the partner token of the NEAR Intents relay"),
+  /** NEAR account that signs intents. */
+  nearSignerId: text("a NEAR account id, such as solver.near", /^[a-z0-9._-]{2,64}$/),
+  nearPrivateKey: text("a NEAR private key, ed25519:<base58>", /^ed25519:[1-9A-HJ-NP-Za-km-z]+$/),
+});
+
+export type StackValues = z.infer<typeof valuesSchema>;
+export type StackSecrets = z.infer<typeof secretsSchema>;
+/** A whole, valid configuration. `Secret` is `string` here and an output inside the Pulumi program. */
+export type StackConfig<Secret = string> = StackValues & { secrets: Record<keyof StackSecrets, Secret> };
+
+export const secretKeys = Object.keys(secretsSchema.shape) as (keyof StackSecrets)[];
+export const valueKeys = Object.keys(valuesSchema.shape) as (keyof StackValues)[];
