@@ -51,7 +51,7 @@ export async function playSession(
     }),
     world.near.play(session.nearQuotes, { ratePerSecond: share(session.nearQuotes.length), signal }),
   ]).then(([messages, quotes]) => {
-    sent = messages + quotes.sent;
+    sent = messages + quotes;
     return sent;
   });
   let played = false;
