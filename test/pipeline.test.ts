@@ -1,0 +1,188 @@
+/**
+ * The pipeline on a real Kafka with the lab's venues: every stage, poison on the way, an executor that is killed
+ * in the middle, and the drain.
+ */
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { generateNearQuotes } from "../lab/session/index.ts";
+import { controlRecord, readControl } from "../services/bus/drain.ts";
+import { deadLetterHeaders } from "../services/bus/dead-letters.ts";
+import { decodeEvent, type PayloadOf, type EventType } from "../services/core/events.ts";
+import type { Event } from "../services/core/envelope.ts";
+import { businessDate, PipelineWorld, serviceNames, until, type ServiceName } from "./pipeline-world.ts";
+
+const clusterId = "cGlwZWxpbmUtdGVzdC0wMQ";
+
+let world: PipelineWorld;
+before(async () => {
+  world = await PipelineWorld.start(clusterId);
+});
+after(() => world.stop());
+
+async function events<Type extends EventType>(
+  topic: string,
+  type: Type,
+  { skipInvalid = false } = {},
+): Promise<Event<PayloadOf<Type>>[]> {
+  return (await world.read(topic)).flatMap((record) => {
+    try {
+      return [decodeEvent(type, record.value)];
+    } catch (error) {
+      if (skipInvalid) return [];
+      throw error;
+    }
+  });
+}
+
+/** Quotes whose answers are decided soon: an order that was never sent expires after its deadline. */
+function quotes(seed: number, count: number) {
+  const generator = generateNearQuotes(seed);
+  return Array.from({ length: count }, () => ({ ...generator.next().value, min_deadline_ms: 500 }));
+}
+
+const inProcess = serviceNames.filter((name) => name !== "executor-near-intents");
+
+test("a quote becomes a settled trade, once, although the executor is killed in between", async () => {
+  for (const name of inProcess) await world.startService(name, { DUMMY_PERCENT: "40" });
+  const executor = await world.spawnService("executor-near-intents");
+
+  const playing = world.near.play(quotes(1, 400), { ratePerSecond: 200 });
+  await until("some settled trades", () => world.near.book().settled.length >= 30);
+  const gone = new Promise((resolve) => executor.once("exit", resolve));
+  executor.kill("SIGKILL");
+  await gone;
+  await world.spawnService("executor-near-intents");
+  assert.equal(await playing, 400);
+
+  await until("all quotes normalized", async () => (await world.count("norm.swap_demand")) === 400);
+  await until("a result for each command", async () => {
+    const commands = await world.count("cmd.execute_trade");
+    return commands > 100 && (await world.count("exec.trade_result")) >= commands;
+  });
+
+  const raw = await events("raw.near-intents.quote", "raw.near-intents.quote");
+  const demands = await events("norm.swap_demand", "norm.swap_demand");
+  const commands = await events("cmd.execute_trade", "cmd.execute_trade");
+  const results = await events("exec.trade_result", "exec.trade_result");
+  assert.equal(new Set(raw.map(({ event_id }) => event_id)).size, 400);
+  assert.deepEqual(
+    new Set(demands.map(({ causation_id }) => causation_id)),
+    new Set(raw.map(({ event_id }) => event_id)),
+  );
+  assert.deepEqual(
+    results.map(({ payload }) => payload.command_id).sort(),
+    commands.map(({ payload }) => payload.command_id).sort(),
+    "exactly one result for each command",
+  );
+  const ids = new Set(raw.map(({ event_id }) => event_id));
+  assert.ok(results.every(({ correlation_id }) => ids.has(correlation_id ?? "")));
+
+  const book = world.near.book();
+  assert.equal(book.duplicates, 0);
+  assert.equal(book.repeats, 0, "nothing is sent to the venue twice");
+  const settled = book.settled.map(({ quoteHash }) => quoteHash).sort();
+  assert.equal(new Set(settled).size, settled.length);
+  const filled = results.filter(({ payload }) => payload.status === "FILLED");
+  assert.deepEqual(filled.map(({ payload }) => payload.reference["quote_hash"]).sort(), settled);
+});
+
+test("the journal holds an intent before anything else, for every command that was sent", async () => {
+  const entries = await events("exec.journal", "exec.journal");
+  const states = new Map<string, string[]>();
+  for (const { payload } of entries) {
+    states.set(payload.command_id, [...(states.get(payload.command_id) ?? []), payload.state]);
+  }
+  const sent = new Set(world.near.book().settled.map(({ quoteHash }) => quoteHash));
+  for (const { payload } of entries) {
+    if (sent.has(payload.reference?.["quote_hash"] ?? "")) {
+      assert.equal(states.get(payload.command_id)?.[0], "INTENT");
+    }
+  }
+  assert.ok(
+    entries.some(({ payload }) => payload.epoch === 2),
+    "the second executor has an epoch of its own",
+  );
+});
+
+test("poison is put aside with its bytes and origin, and the stream goes on", async () => {
+  const poison = Buffer.from([0xff, 0x00, 0x7b]);
+  const notAQuote = Buffer.from('{"half":');
+  await world.producer.send({ topic: "raw.near-intents.quote", key: "poison", value: poison });
+  await world.producer.send({ topic: "cmd.execute_trade", key: "poison", value: notAQuote });
+  await world.producer.send({ topic: "exec.trade_result", key: "poison", value: poison });
+  await until("three dead letters", async () => (await world.count("dead-letter")) === 3);
+  const letters = await world.read("dead-letter");
+  const origin = (name: string) =>
+    letters.find((letter) => letter.headers[deadLetterHeaders.topic]?.toString() === name);
+  assert.deepEqual(origin("raw.near-intents.quote")?.value, poison);
+  assert.deepEqual(origin("cmd.execute_trade")?.value, notAQuote);
+  const headers = origin("exec.trade_result")?.headers ?? {};
+  assert.equal(headers[deadLetterHeaders.service]?.toString(), "result-monitor");
+  assert.match(String(headers[deadLetterHeaders.error]), /not JSON/);
+  assert.match(String(headers[deadLetterHeaders.offset]), /^\d+$/);
+
+  const before = await world.count("norm.swap_demand");
+  await world.near.play(quotes(2, 20));
+  await until("quotes after the poison", async () => (await world.count("norm.swap_demand")) === before + 20);
+});
+
+test("every data message of Alpaca is kept with its exact text", async () => {
+  const messages = [
+    '{"T":"t","i":96921,"S":"AAPL","x":"D","p":126.550,"s":1,"t":"2025-10-14T13:30:00.123456789Z","c":["@","I"],"z":"C"}',
+    '{"T":"t","i":9007199254740993123,"S":"MSFT","x":"V","p":1e2,"s":5,"t":"2025-10-14T13:30:00Z","c":[],"z":"C"}',
+    '{"T":"q","S":"AAPL","bx":"U","bp":87.66,"bs":1,"ax":"X","ap":87.68,"as":4,"t":"2025-10-14T13:30:01Z","c":["R"],"z":"C"}',
+    '{"T":"b","S":"SPY","o":388.985,"h":389.13,"l":388.975,"c":389.12,"v":49378,"n":461,"vw":389.062639,"t":"2025-10-14T13:30:00Z"}',
+  ];
+  const sent = await world.alpaca.play(messages);
+  assert.equal(sent, messages.length);
+  const topic = `stock-stream-${businessDate}`;
+  await until("the messages on the topic", async () => (await world.count(topic)) >= sent);
+  const stored = await events(topic, "raw.alpaca.stock");
+  assert.deepEqual(stored.map(({ raw }) => raw).sort(), [...messages].sort());
+  const trade = stored.find(({ raw }) => raw === messages[0]);
+  assert.equal(trade?.observed_at, "2025-10-14T13:30:00.123456789Z");
+  assert.equal(trade.payload.message_type, "t");
+});
+
+test("on drain every service finishes, in the order of the data's flow, and stays drained", async () => {
+  const at = new Date().toISOString();
+  await world.near.play(quotes(3, 50));
+  await world.producer.send(controlRecord({ type: "drain", requestId: "first", at }, "archiver"));
+  const answers = async (requestId: string) =>
+    (await world.read("control"))
+      .map(readControl)
+      .flatMap((message) =>
+        message.type === "drained" && message.requestId === requestId ? [message.service] : [],
+      );
+  await until("all answers", async () => (await answers("first")).length === serviceNames.length);
+  const order = await answers("first");
+  const position = (name: ServiceName) => order.indexOf(name);
+  assert.ok(position("ingest-near-intents") < position("normalize-near-intents"));
+  assert.ok(position("normalize-near-intents") < position("strategy-dummy"));
+  assert.ok(position("strategy-dummy") < position("executor-near-intents"));
+  assert.ok(position("executor-near-intents") < position("result-monitor"));
+  assert.equal(
+    await world.count("norm.swap_demand"),
+    (await world.count("raw.near-intents.quote")) - 1,
+    "all but the poison",
+  );
+  // The poison on both topics cancels out.
+  assert.equal(await world.count("exec.trade_result"), await world.count("cmd.execute_trade"));
+
+  // A service that comes back keeps out, and does not answer twice; a later request is answered by all.
+  await world.stopService("ingest-near-intents");
+  await world.startService("ingest-near-intents");
+  await world.producer.send(controlRecord({ type: "drain", requestId: "second", at }, "archiver"));
+  await until("all answers again", async () => (await answers("second")).length === serviceNames.length);
+  assert.equal((await answers("first")).length, serviceNames.length);
+  const metrics = await world.running.get("ingest-near-intents")?.context.metrics.registry.metrics();
+  assert.doesNotMatch(metrics ?? "", /trading_feed_connected{[^}]*} 1/);
+});
+
+test("SIGTERM ends a service in order with exit code 0", async () => {
+  const executor = world.children.at(-1);
+  assert.ok(executor);
+  const code = new Promise((resolve) => executor.once("exit", resolve));
+  executor.kill("SIGTERM");
+  assert.equal(await code, 0);
+});
