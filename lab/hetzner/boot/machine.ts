@@ -1,0 +1,259 @@
+/**
+ * A simulated server behind the API: it boots, reads its user data as cloud-init would, answers SSH and plays the part
+ * of a k3s node. Nothing of its user data is executed; what a script would do to the cluster is simulated.
+ */
+import type { Changes } from "../changes.ts";
+import type { Latency, TimedStep } from "../durations.ts";
+import { type ParsedUserData, parseUserData } from "./cloud-config.ts";
+import { runCommand } from "./commands.ts";
+import { type K3sConfig, readK3sConfig, scriptDirectory } from "./k3s-config.ts";
+import { simulatedKubeconfig } from "./kubeconfig.ts";
+import { chooseHostKey, type SshServer, startSshServer } from "./ssh-server.ts";
+
+/** What all machines share. */
+export interface MachineWorld {
+  readonly latency: Latency;
+  readonly changes: Changes;
+  readonly sshPort: number;
+  /** Every machine of the project. */
+  machines(): readonly Machine[];
+}
+
+export interface MachineArguments {
+  id: number;
+  hostname: string;
+  userData: string;
+  /** OpenSSH public keys that may log in as root. */
+  authorizedKeys: readonly string[];
+  /** Address at which SSH answers; null when the server has no public IPv4 address. */
+  publicAddress: () => string | null;
+  /** Its interfaces in private networks, as far as they are attached by now. */
+  privateInterfaces: () => readonly { networkId: number; ip: string }[];
+  world: MachineWorld;
+}
+
+/** Where cloud-init is; `degraded` is `done` with warnings. */
+export type CloudInitStatus = "not started" | "running" | "done" | "degraded" | "error";
+
+/** Whether and how this machine is a node of a cluster. */
+export interface NodeState {
+  /** Set once k3s is installed and its configuration could be read. */
+  config: K3sConfig | undefined;
+  ready: boolean;
+  /** The control plane's machine; a control plane is its own. */
+  controlPlane: Machine | undefined;
+  /** Why it is not ready, as far as the machine knows. */
+  trouble: string | undefined;
+}
+
+export class Machine {
+  readonly id: number;
+  readonly world: MachineWorld;
+  readonly privateInterfaces: () => readonly { networkId: number; ip: string }[];
+  readonly node: NodeState = { config: undefined, ready: false, controlPlane: undefined, trouble: undefined };
+  readonly userData: ParsedUserData;
+  /** The end of what cloud-init wrote to its log. */
+  readonly log: string[] = [];
+  cloudInit: CloudInitStatus = "not started";
+  /** install-node came to its end. */
+  installed = false;
+  readonly #arguments: MachineArguments;
+  #kubeconfig: string | undefined;
+  #hostKey: string | undefined;
+  #power: AbortController | undefined;
+  #ssh: SshServer | undefined;
+
+  constructor(args: MachineArguments) {
+    this.id = args.id;
+    this.world = args.world;
+    this.privateInterfaces = args.privateInterfaces;
+    this.userData = parseUserData(args.userData);
+    this.#arguments = args;
+  }
+
+  get hostname(): string {
+    return this.userData.hostname ?? this.#arguments.hostname;
+  }
+
+  /** Whether it has power. */
+  get on(): boolean {
+    return this.#power !== undefined;
+  }
+
+  /** The administrator's kubeconfig; made once, when the control plane is first asked for it. */
+  get kubeconfig(): string {
+    this.#kubeconfig ??= simulatedKubeconfig();
+    return this.#kubeconfig;
+  }
+
+  /** How long `step` takes here, in ms. */
+  duration(step: TimedStep): number {
+    return this.world.latency.duration(step, `server/${this.id}`);
+  }
+
+  /** Turns it on: it boots by itself. */
+  powerOn(): void {
+    if (this.#power !== undefined) return;
+    const power = new AbortController();
+    this.#power = power;
+    this.#boot(power.signal).catch((error: unknown) => {
+      this.cloudInit = "error";
+      this.#write(`boot: ${error instanceof Error ? error.message : String(error)}`);
+      this.world.changes.notify();
+    });
+  }
+
+  /** Cuts its power: SSH connections break at once. */
+  powerOff(): void {
+    this.#power?.abort();
+    this.#power = undefined;
+    this.#ssh?.close();
+    this.#ssh = undefined;
+    this.node.ready = false;
+    this.world.changes.notify();
+  }
+
+  async #boot(power: AbortSignal): Promise<void> {
+    const { changes } = this.world;
+    if (!(await changes.pause(this.duration("boot_until_ssh"), power))) return;
+    const firstBoot = this.cloudInit === "not started" || this.cloudInit === "running";
+    if (firstBoot) {
+      this.cloudInit = "running";
+      this.#hostKey ??= this.#readHostKey();
+    }
+    await this.#startSsh(power);
+    if (!firstBoot) {
+      if (this.installed) await this.#startK3s(power);
+      return;
+    }
+    if (!(await changes.pause(this.duration("boot_until_runcmd"), power))) return;
+    const failed = await this.#runCommands(power);
+    if (power.aborted) return;
+    this.cloudInit = failed ? "error" : this.userData.warnings.length > 0 ? "degraded" : "done";
+    changes.notify();
+  }
+
+  #readHostKey(): string {
+    for (const warning of this.userData.warnings) this.#write(`WARNING: ${warning}`);
+    const { hostKey, warning } = chooseHostKey(this.userData.hostKey);
+    if (warning !== undefined) this.#write(`WARNING: ssh: ${warning}`);
+    return hostKey;
+  }
+
+  async #startSsh(power: AbortSignal): Promise<void> {
+    const address = this.#arguments.publicAddress();
+    if (address === null || this.#hostKey === undefined) return;
+    const keys = (user: string) => [
+      ...(user === "root" ? this.#arguments.authorizedKeys : []),
+      ...(this.userData.authorizedKeys.get(user) ?? []),
+    ];
+    const ssh = await startSshServer({
+      address,
+      port: this.world.sshPort,
+      hostKey: this.#hostKey,
+      authorizedKeys: keys,
+      execute: (command, signal) => runCommand(this, command, AbortSignal.any([signal, power])),
+    });
+    if (power.aborted) ssh.close();
+    else this.#ssh = ssh;
+  }
+
+  /** @returns whether one failed */
+  async #runCommands(power: AbortSignal): Promise<boolean> {
+    let failed = false;
+    for (const command of this.userData.commands) {
+      const [name = ""] = typeof command === "string" ? command.trim().split(/\s+/) : command;
+      if (name !== `${scriptDirectory}/install-node` || !this.userData.files.has(name)) {
+        this.#write(`simulated server: not executed: ${name.split("\n", 1)[0]}`);
+        continue;
+      }
+      const reason = await this.#installNode(power);
+      if (reason === undefined) continue;
+      failed = true;
+      this.#write(`install-node: ${reason}`);
+    }
+    if (failed)
+      this.#write("scripts_user: RuntimeError: Runparts: 1 failures (runcmd) in 1 attempted commands");
+    return failed;
+  }
+
+  /** What the node's script does. @returns why it failed */
+  async #installNode(power: AbortSignal): Promise<string | undefined> {
+    const config = readK3sConfig(this.userData.files, this.hostname);
+    if (typeof config === "string") return config;
+    if (!(await this.world.changes.pause(this.duration("install_k3s"), power))) return "power was cut";
+    this.node.config = config;
+    const { nodeIp } = config;
+    if (nodeIp !== undefined) {
+      const attached = () => this.privateInterfaces().some(({ ip }) => ip === nodeIp);
+      const deadline = this.duration("deadline_private_interface");
+      if (!(await this.world.changes.until(attached, deadline, power))) {
+        return `no network interface has ${nodeIp} after ${seconds(deadline)} s: is the private network attached?`;
+      }
+    }
+    const trouble = await this.#startK3s(power);
+    if (trouble !== undefined) return trouble;
+    this.installed = true;
+    this.world.changes.notify();
+    return undefined;
+  }
+
+  /** @returns why k3s did not start in time */
+  async #startK3s(power: AbortSignal): Promise<string | undefined> {
+    const { config } = this.node;
+    if (config === undefined) return "k3s is not installed";
+    const { changes } = this.world;
+    if (config.role === "agent") {
+      const deadline = this.duration("deadline_k3s_start");
+      const joined = () => {
+        this.node.controlPlane = this.#findControlPlane(config);
+        return this.node.controlPlane !== undefined;
+      };
+      if (!(await changes.until(joined, deadline, power))) {
+        this.#write(`k3s: ${this.node.trouble ?? "no control plane"}`);
+        return `k3s did not start within ${seconds(deadline)} s: ${this.node.trouble ?? "no control plane"}`;
+      }
+    } else {
+      this.node.controlPlane = this;
+    }
+    const step = config.role === "agent" ? "k3s_agent_ready" : "k3s_server_ready";
+    if (!(await changes.pause(this.duration(step), power))) return "power was cut";
+    this.node.trouble = undefined;
+    this.node.ready = true;
+    changes.notify();
+    return undefined;
+  }
+
+  /** The ready control plane that this agent's configuration names and that takes its token. */
+  #findControlPlane(config: K3sConfig): Machine | undefined {
+    const url = config.server ?? "";
+    const host = URL.canParse(url) ? new URL(url).hostname : "";
+    const networks = new Set(this.privateInterfaces().map(({ networkId }) => networkId));
+    const machine = this.world
+      .machines()
+      .find(
+        (other) =>
+          other !== this &&
+          other.on &&
+          other.privateInterfaces().some(({ ip, networkId }) => ip === host && networks.has(networkId)),
+      );
+    if (machine?.node.config?.role !== "server" || !machine.node.ready) {
+      this.node.trouble = `nothing answers at ${url}`;
+      return undefined;
+    }
+    if (!config.tokens.some((token) => machine.node.config?.tokens.includes(token))) {
+      this.node.trouble = `${url} refused the token: not authorized (is it the control plane's agent-token?)`;
+      return undefined;
+    }
+    return machine;
+  }
+
+  #write(line: string): void {
+    this.log.push(line);
+  }
+}
+
+/** Milliseconds as whole seconds, for messages. */
+export function seconds(milliseconds: number): number {
+  return Math.round(milliseconds / 1_000);
+}

@@ -1,0 +1,154 @@
+/** What the simulator's tests share: a small client that waits for actions, and SSH. */
+import ssh2 from "ssh2";
+import { type Hetzner, type HetznerArguments, startHetzner } from "../index.ts";
+import { latencyModel, type TimedStep } from "../durations.ts";
+
+/** An answer: its status, headers and JSON body. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  // The tests look into bodies of many shapes; what is not there fails their assertions.
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  body: any;
+}
+
+export interface TestClient {
+  hetzner: Hetzner;
+  request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  /** A request whose answer must have the status. */
+  expect(status: number, method: string, path: string, body?: unknown): Promise<Answer["body"]>;
+  /** Polls as the real provider does until the actions have ended. @throws Error when one fails */
+  wait(...actions: { id: number }[]): Promise<void>;
+}
+
+/** Every action takes this many ms in tests that do not look at durations. */
+const quick = 15;
+
+/**
+ * A latency in which everything takes some milliseconds, deadlines excepted.
+ * @param replaced other durations or deadlines, in ms
+ */
+export function quickLatency(replaced: Partial<Record<TimedStep, number>> = {}) {
+  const fast = latencyModel("fast");
+  return {
+    duration: (step: TimedStep, subject: string) =>
+      replaced[step] ?? (step.startsWith("deadline_") ? fast.duration(step, subject) : quick),
+  };
+}
+
+/** Starts a simulator and a client of it. Close `hetzner` afterwards. */
+export async function startTestClient(args: HetznerArguments = {}): Promise<TestClient> {
+  const hetzner = await startHetzner({ latency: quickLatency(), ...args });
+  const request: TestClient["request"] = async (method, path, body, headers = {}) => {
+    const response = await fetch(hetzner.endpoint + path, {
+      method,
+      headers: { authorization: `Bearer ${hetzner.token}`, ...headers },
+      ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text === "" ? null : JSON.parse(text),
+    };
+  };
+  return {
+    hetzner,
+    request,
+    expect: async (status, method, path, body) => {
+      const answer = await request(method, path, body);
+      if (answer.status !== status) {
+        throw new Error(
+          `${method} ${path}: ${answer.status}, expected ${status}: ${JSON.stringify(answer.body)}`,
+        );
+      }
+      return answer.body;
+    },
+    wait: async (...actions) => {
+      const ids = actions.map(({ id }) => `id=${id}`).join("&");
+      for (;;) {
+        const { body } = await request("GET", `/actions?${ids}&page=1&sort=status&sort=id`);
+        const found = body.actions as { id: number; status: string; command: string; error: unknown }[];
+        if (found.length !== actions.length)
+          throw new Error(`${actions.length} actions asked, ${found.length} found`);
+        const failed = found.find(({ status }) => status === "error");
+        if (failed !== undefined) throw new Error(`${failed.command}: ${JSON.stringify(failed.error)}`);
+        if (found.every(({ status }) => status === "success")) return;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+    },
+  };
+}
+
+export interface SshWish {
+  host: string;
+  port: number;
+  username?: string;
+  privateKey: string;
+}
+
+export interface SshResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+  /** The server's host key as an OpenSSH line without comment. */
+  hostKey: string;
+}
+
+/** Runs one command over a real SSH connection. @throws Error when the login fails or the connection breaks */
+export function runOverSsh(wish: SshWish, command: string): Promise<SshResult> {
+  return new Promise((resolve, reject) => {
+    const client = new ssh2.Client();
+    let hostKey = "";
+    const finish = (settle: () => void) => {
+      client.end();
+      settle();
+    };
+    client.on("error", (error) => finish(() => reject(error)));
+    client.on("close", () => reject(new Error("the connection closed")));
+    client.on("ready", () => {
+      client.exec(command, (error, channel) => {
+        if (error !== undefined) {
+          finish(() => reject(error));
+          return;
+        }
+        let stdout = "";
+        let stderr = "";
+        let code = -1;
+        channel.on("data", (data: Buffer) => (stdout += data.toString()));
+        channel.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
+        channel.on("exit", (exitCode: number) => (code = exitCode));
+        channel.on("close", () => finish(() => resolve({ code, stdout, stderr, hostKey })));
+      });
+    });
+    client.connect({
+      host: wish.host,
+      port: wish.port,
+      username: wish.username ?? "root",
+      privateKey: wish.privateKey,
+      readyTimeout: 20_000,
+      hostVerifier: (key: Buffer) => {
+        hostKey = `ssh-ed25519 ${key.toString("base64")}`;
+        return true;
+      },
+    });
+  });
+}
+
+/** As `runOverSsh`, but tries again while the server does not answer yet. */
+export async function runWhenBooted(wish: SshWish, command: string, deadlineMs = 20_000): Promise<SshResult> {
+  const until = Date.now() + deadlineMs;
+  for (;;) {
+    try {
+      return await runOverSsh(wish, command);
+    } catch (error) {
+      if (!/ECONNREFUSED/.test(String(error)) || Date.now() > until) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+/** A new Ed25519 key pair in OpenSSH's format. */
+export function newKeyPair(): { private: string; public: string } {
+  return ssh2.utils.generateKeyPairSync("ed25519");
+}
