@@ -43,12 +43,19 @@ export function resolveEnvironment(
     all("Secret", source.secretRef);
   }
   for (const variable of container.env) {
-    if (variable.value !== undefined) environment[variable.name] = variable.value;
+    if (variable.value !== undefined) environment[variable.name] = expand(variable.value, environment);
     one("ConfigMap", variable.name, variable.valueFrom?.configMapKeyRef);
     one("Secret", variable.name, variable.valueFrom?.secretKeyRef);
   }
   if (faults.length > 0) throw new WorkloadError(`${pod} cannot start: ${faults.join("; ")}`);
   return environment;
+}
+
+/** `$(NAME)` stands for a variable defined before, `$$` for a dollar sign; an unknown name stays as it is written. */
+function expand(value: string, environment: Readonly<Record<string, string>>): string {
+  return value.replace(/\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)/g, (written, name?: string) =>
+    name === undefined ? "$" : (environment[name] ?? written),
+  );
 }
 
 /**

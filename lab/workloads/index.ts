@@ -147,8 +147,20 @@ class RunningPod implements Pod {
       if (this.#stopped) return;
       wait = Math.min(longestRestartMs, wait * 2);
       this.restarts++;
-      await this.start();
+      try {
+        const started = await this.start();
+        // Stopped while the process was being started: stop() has not seen it.
+        if (this.#isStopped()) await started.stop(0);
+      } catch (error) {
+        this.#args.onEvent?.(`${this.name} cannot be started again: ${String(error)}`);
+        return;
+      }
     }
+  }
+
+  /** Asked anew: the field changes while the loop waits. */
+  #isStopped(): boolean {
+    return this.#stopped;
   }
 
   async stop(graceMs: number): Promise<void> {

@@ -10,7 +10,10 @@ const keyRef = z.object({ name: z.string(), key: z.string(), optional: z.boolean
 const variable = z.object({
   name: z.string(),
   value: z.string().optional(),
-  valueFrom: z.object({ configMapKeyRef: keyRef.optional(), secretKeyRef: keyRef.optional() }).optional(),
+  // Strict: a source that is not resolved here would be a variable that is silently missing.
+  valueFrom: z
+    .strictObject({ configMapKeyRef: keyRef.optional(), secretKeyRef: keyRef.optional() })
+    .optional(),
 });
 
 const reference = z.object({ name: z.string(), optional: z.boolean().optional() });

@@ -84,6 +84,7 @@ test("a job runs first, then pods with settings, secrets and volumes, and nothin
     env: [
       { name: "SERVICE_NAME", value: "executor" },
       { name: "STATE_DIRECTORY", value: "/var/lib/state" },
+      { name: "GREETING", value: "$(SERVICE_NAME) costs $$5 at $(NOBODY)" },
       { name: "TOKEN", valueFrom: { secretKeyRef: { name: "keys", key: "TOKEN" } } },
     ],
     volumeMounts: [{ name: "state", mountPath: "/var/lib/state" }],
@@ -106,6 +107,7 @@ test("a job runs first, then pods with settings, secrets and volumes, and nothin
   assert.equal(seen["SHARED"], "from the map");
   assert.equal(seen["SERVICE_NAME"], "executor");
   assert.equal(seen["TOKEN"], "s3cret");
+  assert.equal(seen["GREETING"], "executor costs $5 at $(NOBODY)");
   assert.equal(seen["LAB_WORKLOADS_TEST"], undefined);
   assert.ok(seen["STATE_DIRECTORY"]?.startsWith(directory) && existsSync(seen["STATE_DIRECTORY"]));
   assert.equal(seen["HTTP_PORT"], String(workloads.pods[0]?.port));
@@ -156,6 +158,10 @@ test("every missing reference and unusable object is named", async () => {
     startWorkloads(prepare("missing", [refers]).args),
     /strategies\/reader cannot start: Secret strategies\/absent is missing; KEY: ConfigMap strategies\/settings has no key NONE/,
   );
+  const unresolved = workload("Deployment", "reader", server, {
+    env: [{ name: "NODE", valueFrom: { fieldRef: { fieldPath: "spec.nodeName" } } }],
+  });
+  await assert.rejects(startWorkloads(prepare("field", [unresolved]).args), /valueFrom.*fieldRef/);
   const broken = { kind: "Deployment", metadata: { name: "x" }, spec: {} };
   await assert.rejects(startWorkloads(prepare("broken", [broken]).args), /all\.yaml: spec\.template/);
   await assert.rejects(startWorkloads(prepare("empty", []).args), /holds no workloads/);
