@@ -30,6 +30,23 @@ export interface Program {
   stop(graceMs?: number): Promise<void>;
 }
 
+/**
+ * Loaded before the program: `util.inspect` without colours. The SDK prints a program's error with colours, and Node
+ * 20.20 then loops for a minute on a stack line such as `node_modules/@pulumi/resource.ts:1` (a scope without a
+ * package, which the SDK's source maps produce), until the text is too long. The lines are not for a terminal anyway.
+ */
+const withoutColors = `data:text/javascript,${encodeURIComponent(`
+  import util from "node:util";
+  util.inspect = new Proxy(util.inspect, {
+    apply: (inspect, self, [value, options, ...rest]) =>
+      Reflect.apply(inspect, self, [
+        value,
+        typeof options === "object" && options !== null ? { ...options, colors: false } : options,
+        ...rest,
+      ]),
+  });
+`)}`;
+
 /** Path of `@pulumi/pulumi/cmd/run` as the program itself would find it. */
 function runner(project: Project): string {
   try {
@@ -53,6 +70,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     `pulumi-program-${stack}`,
     process.execPath,
     [
+      `--import=${withoutColors}`,
       ...project.nodeArguments,
       runner(project),
       `--monitor=${address}`,

@@ -141,10 +141,7 @@ export function equal(left: PropertyValue | undefined, right: PropertyValue | un
   const a = plain(left);
   const b = plain(right);
   if (isList(a) && isList(b)) {
-    return (
-      a.length === b.length &&
-      a.every((inner, index) => equal(inner, b[index] as PropertyValue))
-    );
+    return a.length === b.length && a.every((inner, index) => equal(inner, b[index] as PropertyValue));
   }
   if (isObject(a) && isObject(b)) {
     return [...new Set([...Object.keys(a), ...Object.keys(b)])].every((key) => equal(a[key], b[key]));

@@ -16,6 +16,8 @@ export interface TestProject {
   options: EngineOptions;
   /** Replaces the program. */
   write(program: string): void;
+  /** Makes an empty file in the project's folder. */
+  touch(file: string): void;
   remove(): void;
 }
 
@@ -55,6 +57,7 @@ export function createProject(program: string, given: Partial<EngineOptions> = {
       onEvent: (event) => void events.push(event),
       ...given,
     },
+    touch: (file) => writeFileSync(path.join(directory, file), ""),
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
