@@ -163,10 +163,14 @@ export class ArchiveStore {
     this.#client.destroy();
   }
 
-  /** All tries of a request together are bounded too. */
+  /** All tries of a request together are bounded too, and so is a body that stops coming. */
   async #run<T>(what: string, request: (abortSignal: AbortSignal) => Promise<T>): Promise<T> {
+    const limit = AbortSignal.timeout(this.#timeoutMs * 2);
+    const late = new Promise<never>((_resolve, reject) => {
+      limit.addEventListener("abort", () => reject(limit.reason as Error));
+    });
     try {
-      return await request(AbortSignal.timeout(this.#timeoutMs * 2));
+      return await Promise.race([request(limit), late]);
     } catch (error) {
       throw this.#explain(what, error);
     }
