@@ -179,7 +179,7 @@ async function runDay(
   } catch (error) {
     if (!interruption.aborted) {
       summary.error = describeError(error);
-      progress.line(summary.error);
+      progress.line(`failed: ${summary.error.split("\n", 1)[0]}`);
       if (error instanceof LabError) exitCode = error.exitCode;
       if (error instanceof StackConfigError) exitCode = exitCodes.usage;
     }

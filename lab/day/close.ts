@@ -1,5 +1,5 @@
 /** The end of a day: seal, destroy, and the judge's look at what is left and at what was archived. */
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { openArchive, readArchive, verifyArchive } from "../../services/archive/index.ts";
 import { parseStackConfig } from "../../stacks/config.ts";
 import type { Day } from "../day.ts";
@@ -98,7 +98,7 @@ export async function closeDay(day: Day): Promise<boolean> {
     } catch (error) {
       const message = describeError(error);
       summary.error = summary.error === undefined ? message : `${summary.error}\n${message}`;
-      progress.line(message);
+      progress.line(`failed: ${message.split("\n", 1)[0]}`);
     }
   };
   const promises: PromiseCheck[] = summary.promises;
@@ -137,6 +137,8 @@ export async function closeDay(day: Day): Promise<boolean> {
     await day.workloads?.stop();
     await Promise.all([day.kafka?.stop(), world?.stop()]);
   });
+  for (const directory of [labDirectories.kafka, labDirectories.volumes])
+    rmSync(directory, { recursive: true, force: true });
   await attempt(async () => {
     if (archived === undefined) return;
     writeFileSync(

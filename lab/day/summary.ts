@@ -51,8 +51,10 @@ export function emptySummary(stack: string, engine: string): DaySummary {
 /** The summary as a person reads it, at the end of the day. */
 export function describeSummary(summary: DaySummary): string {
   const { events, archive, latency_ms: latency, seconds } = summary;
+  const title = `${summary.ok ? "ok" : "NOT OK"}: ${summary.stack} on the ${summary.engine} engine`;
+  if (summary.error !== undefined && summary.resources.created === 0) return `${title}\n${summary.error}`;
   const lines = [
-    `${summary.ok ? "ok" : "NOT OK"}: ${summary.stack} on the ${summary.engine} engine`,
+    title,
     `resources  ${summary.resources.created} created, ${summary.resources.deleted} deleted, ${summary.billable_left} left that bill`,
     `events     ${events.ingested} ingested, ${events.normalized} normalized, ${events.commands} commands, ${events.results} results`,
     `           ${summary.duplicates} duplicates, ${summary.lost} lost`,
