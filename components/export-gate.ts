@@ -45,7 +45,6 @@ export class ExportGate extends pulumi.ComponentResource {
       {
         parent: this,
         dependsOn: args.after,
-        additionalSecretOutputs: ["environment"],
         // The gate itself ends after GATE_TIMEOUT_SECONDS; this only must not come first.
         customTimeouts: { delete: "60m" },
       },
