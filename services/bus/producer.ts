@@ -100,10 +100,11 @@ export class BatchingProducer {
     return this.#queue.length;
   }
 
-  /** Whether {@link send} would accept another record with a margin of half the queue. */
+  /** Whether at least half of the queue is free. */
   get hasRoom(): boolean {
     return (
-      this.#queue.length < this.#limits.queuedRecords / 2 && this.#queuedBytes < this.#limits.queuedBytes / 2
+      this.#queue.length <= this.#limits.queuedRecords / 2 &&
+      this.#queuedBytes <= this.#limits.queuedBytes / 2
     );
   }
 

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Admin, ITopicConfig } from "kafkajs";
+import { createTopics, topicName, topics } from "./topics.ts";
+
+const options = { businessDate: "2025-10-14", replicationFactor: 3, minInsyncReplicas: 2 };
+
+/** An admin that has some topics already. */
+function fakeAdmin(existing: Record<string, number>) {
+  const created: ITopicConfig[] = [];
+  const admin = {
+    listTopics: async () => Object.keys(existing),
+    createTopics: async ({ topics: wanted }: { topics: ITopicConfig[] }) => {
+      created.push(...wanted);
+      return true;
+    },
+    fetchTopicMetadata: async ({ topics: names }: { topics: string[] }) => ({
+      topics: names.map((name) => {
+        const count = existing[name] ?? created.find(({ topic }) => topic === name)?.numPartitions ?? 0;
+        return { name, partitions: Array.from({ length: count }, () => ({})) };
+      }),
+    }),
+  };
+  return { admin: admin as unknown as Admin, created };
+}
+
+test("the topics that do not exist are created as the registry says", async () => {
+  const { admin, created } = fakeAdmin({ control: 1 });
+  const names = await createTopics(admin, options);
+  assert.equal(names.length, Object.keys(topics).length);
+  assert.ok(names.includes("stock-stream-2025-10-14"));
+  assert.equal(created.length, names.length - 1);
+  const journal = created.find(({ topic }) => topic === "exec.journal");
+  assert.equal(journal?.replicationFactor, 3);
+  assert.deepEqual(journal?.configEntries, [
+    { name: "retention.ms", value: "259200000" },
+    { name: "min.insync.replicas", value: "2" },
+    { name: "cleanup.policy", value: "delete" },
+  ]);
+});
+
+test("a topic with another number of partitions is refused by name", async () => {
+  const { admin } = fakeAdmin({ control: 2, "norm.swap_demand": 1 });
+  await assert.rejects(createTopics(admin, options), /norm\.swap_demand has 1 .*control has 2/);
+});
+
+test("commands and their journal have as many partitions, because entries stay with their command", () => {
+  assert.equal(topics.journal.partitions, topics.executeTrade.partitions);
+});
+
+test("market data topics carry the business date", () => {
+  assert.equal(topicName(topics.stockStream, "2025-10-14"), "stock-stream-2025-10-14");
+  assert.equal(topicName(topics.control, "2025-10-14"), "control");
+});
