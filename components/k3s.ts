@@ -86,15 +86,17 @@ export class K3s extends pulumi.ComponentResource {
     this.provider = new kubernetes.Provider(
       `${name}-kubernetes`,
       {
-        kubeconfig: this.kubeconfig,
+        // The provider takes one or the other, never both.
+        ...(args.renderDirectory === undefined
+          ? { kubeconfig: this.kubeconfig }
+          : { renderYamlToDirectory: args.renderDirectory }),
         // A provider of the same cluster is updated in place, whatever else in its kubeconfig changes.
         clusterIdentifier: args.clusterId,
         // Settings and secrets have fixed names, so a change must not try to make a second one.
         enableConfigMapMutable: true,
         enableSecretMutable: true,
-        ...(args.renderDirectory === undefined ? {} : { renderYamlToDirectory: args.renderDirectory }),
       },
-      { parent: this },
+      { parent: this, dependsOn: [printed] },
     );
     this.registerOutputs({});
   }

@@ -41,7 +41,17 @@ function makeProjectFolder(projectDirectory: string): string {
   return folder;
 }
 
-/** Type and name of a resource from its URN. */
+/** Says which command failed; its own words have been shown as progress, and they may be long. */
+async function told<T>(command: string, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    throw new LabError(`\`pulumi ${command}\` failed; what it said stands above.`);
+  }
+}
+
+/** The resource's name from its URN. */
 function nameOf(urn: string): string {
   return urn.split("::").at(-1) ?? urn;
 }
@@ -106,7 +116,7 @@ export async function openPulumiCli(args: EngineArguments): Promise<DayEngine> {
     timeline,
     stateFiles: [backend],
     up: async (signal) => {
-      const { outputs } = await stack.up({ onEvent, onOutput, signal, color: "never" });
+      const { outputs } = await told("up", stack.up({ onEvent, onOutput, signal, color: "never" }));
       const plain = Object.fromEntries(
         Object.entries(outputs).map(([name, output]) => [name, output.value as unknown]),
       );
@@ -114,7 +124,7 @@ export async function openPulumiCli(args: EngineArguments): Promise<DayEngine> {
     },
     destroy: async () => {
       const before = await countResources(stack);
-      await stack.destroy({ onEvent, onOutput, color: "never" });
+      await told("destroy", stack.destroy({ onEvent, onOutput, color: "never" }));
       return { deleted: before - (await countResources(stack)) };
     },
     hasResources: async () => (await countResources(stack)) > 0,
