@@ -7,6 +7,7 @@ import { randomBytes } from "node:crypto";
 import { copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import {
+  CommandError,
   type EngineEvent,
   LocalWorkspace,
   PulumiCommand,
@@ -23,9 +24,9 @@ const linked = ["stacks", "components", "services", "node_modules", "package.jso
 async function findCommand(): Promise<PulumiCommand> {
   try {
     return await PulumiCommand.get();
-  } catch (error) {
+  } catch {
     throw new LabError(
-      `--engine pulumi needs the Pulumi CLI (3.248 or newer) on PATH: ${(error as Error).message}\n` +
+      "--engine pulumi needs the Pulumi CLI, 3.248 or newer, on PATH: not found, or too old.\n" +
         "Install it (https://www.pulumi.com/docs/install/), or use the lab's own engine: npm start",
       exitCodes.usage,
     );
