@@ -13,7 +13,7 @@ import {
 import type { ServiceContext } from "../../core/service.ts";
 import { fromInstant } from "../../core/time.ts";
 import { Relay, type QuoteUsed, type RelayAnswer, type RelayListener } from "./relay.ts";
-import { nonceV1, readSigner, signNep413, type Signer } from "./signing.ts";
+import { nonceV1, readSigner, signNep413, uniqueOf, type Signer } from "./signing.ts";
 
 /** The contract that verifies and settles intents. */
 const contract = "intents.near";
@@ -108,7 +108,7 @@ export class NearVenue implements ExecutionVenue {
       deadline: command.deadline,
       intents: [{ intent: "token_diff", diff: { [asset_in]: amount_in, [asset_out]: `-${amount_out}` } }],
     });
-    const nonce = nonceV1(this.#salt, fromInstant(command.deadline), command.command_id);
+    const nonce = nonceV1(this.#salt, fromInstant(command.deadline), uniqueOf(command.command_id));
     const { data, hash } = signNep413(this.#signer, message, nonce, contract);
     const response = {
       quote_id,

@@ -86,17 +86,24 @@ const nonceMagic = Buffer.from("5628f6c6", "hex");
 const nonceVersion = Buffer.from([0]);
 
 /**
- * A nonce of version 1: magic, version, salt, deadline, and 15 bytes that follow from `seed`.
+ * A nonce of version 1: magic, version, salt, deadline in nanoseconds, and what makes it unique.
  * @param salt 4 bytes, the contract's `current_salt`.
  * @param deadlineMs milliseconds since the epoch; the intent's deadline must not be later.
- * @param seed the command id.
+ * @param unique 15 bytes.
  */
-export function nonceV1(salt: Buffer, deadlineMs: number, seed: string): Buffer {
-  if (salt.length !== 4) throw new Error(`a salt has 4 bytes, this one has ${salt.length}`);
+export function nonceV1(salt: Buffer, deadlineMs: number, unique: Buffer): Buffer {
   const deadline = Buffer.alloc(8);
   deadline.writeBigInt64LE(BigInt(deadlineMs) * 1_000_000n);
-  const unique = createHash("sha256").update(`near-intents nonce ${seed}`).digest().subarray(0, 15);
-  return Buffer.concat([nonceMagic, nonceVersion, salt, deadline, unique]);
+  const nonce = Buffer.concat([nonceMagic, nonceVersion, salt, deadline, unique]);
+  if (salt.length !== 4 || unique.length !== 15) {
+    throw new Error(`a nonce takes 4 and 15 bytes, these are ${salt.length} and ${unique.length}`);
+  }
+  return nonce;
+}
+
+/** The 15 bytes of a command's nonce: the same command always has the same nonce, which settles at most once. */
+export function uniqueOf(commandId: string): Buffer {
+  return createHash("sha256").update(`near-intents nonce ${commandId}`).digest().subarray(0, 15);
 }
 
 /** Signs a message for `recipient`. @returns the signed data and its hash in base58. */
