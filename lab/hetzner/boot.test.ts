@@ -150,7 +150,11 @@ test("bad user data: the server boots, and cloud-init reports what was wrong", a
       ssh_keys: [key.name],
       user_data: "#cloud-config\nwrite_files: [\n",
     });
-    const ssh = { host: server.public_net.ipv4.ip, port: client.hetzner.sshPort, privateKey: admin.private };
+    const ssh = {
+      host: server.public_net.ipv4?.ip ?? "",
+      port: client.hetzner.sshPort,
+      privateKey: admin.private,
+    };
     const status = await runWhenBooted(ssh, "cloud-init status --wait");
     assert.equal(status.code, 2);
     assert.match(status.stdout, /degraded[\s\S]*Failed loading yaml blob/);

@@ -2,6 +2,7 @@
 import { createServer, type Socket } from "node:net";
 import ssh2, { type AuthContext, type Connection, type ParsedKey } from "ssh2";
 import type { CommandResult } from "./commands.ts";
+import { newKeyPair } from "./key-pair.ts";
 
 const { Server, utils } = ssh2;
 
@@ -26,15 +27,17 @@ export interface SshServer {
  * @param given private key from `ssh_keys.ed25519_private`
  */
 export function chooseHostKey(given: string | undefined): { hostKey: string; warning?: string } {
-  const generated = () => utils.generateKeyPairSync("ed25519").private;
-  if (given === undefined) return { hostKey: generated() };
+  if (given === undefined) return { hostKey: newKeyPair().private };
   const parsed = utils.parseKey(given);
   if (parsed instanceof Error) {
-    return { hostKey: generated(), warning: `ed25519_private is not a private key: ${parsed.message}` };
+    return {
+      hostKey: newKeyPair().private,
+      warning: `ed25519_private is not a private key: ${parsed.message}`,
+    };
   }
   if (!parsed.isPrivateKey() || parsed.type !== "ssh-ed25519") {
     return {
-      hostKey: generated(),
+      hostKey: newKeyPair().private,
       warning: `ed25519_private is not an Ed25519 private key but ${parsed.type}`,
     };
   }
@@ -92,6 +95,8 @@ export async function startSshServer(args: SshServerArguments): Promise<SshServe
   const sockets = new Set<Socket>();
   const ssh = new Server({ hostKeys: [args.hostKey] }, (connection) => serveConnection(connection, args));
   const listener = createServer((socket) => {
+    // Otherwise each small packet of the handshake waits for the acknowledgement of the one before.
+    socket.setNoDelay(true);
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());

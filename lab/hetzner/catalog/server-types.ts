@@ -181,3 +181,5 @@ export function serverTypeView(type: ServerType) {
     }),
   };
 }
+
+export type ServerTypeView = ReturnType<typeof serverTypeView>;

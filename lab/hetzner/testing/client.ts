@@ -2,23 +2,75 @@
 import ssh2 from "ssh2";
 import { type Hetzner, type HetznerArguments, startHetzner } from "../index.ts";
 import { latencyModel, type TimedStep } from "../durations.ts";
+export { newKeyPair } from "../boot/key-pair.ts";
+import type { ServerTypeView } from "../catalog/server-types.ts";
+import type { ActionView } from "../model/actions.ts";
+import type {
+  FirewallView,
+  NetworkView,
+  PlacementGroupView,
+  PrimaryIpView,
+  ServerView,
+  SshKeyView,
+} from "../model/views.ts";
 
-/** An answer: its status, headers and JSON body. */
+/** What answers hold. A test asks for what it expects; what is not there fails its assertions. */
+export interface AnswerBody {
+  action: ActionView;
+  actions: ActionView[];
+  next_actions: ActionView[];
+  root_password: string | null;
+  server: ServerView;
+  servers: ServerView[];
+  network: NetworkView;
+  networks: NetworkView[];
+  firewall: FirewallView;
+  firewalls: FirewallView[];
+  ssh_key: SshKeyView;
+  ssh_keys: SshKeyView[];
+  placement_group: PlacementGroupView;
+  placement_groups: PlacementGroupView[];
+  primary_ip: PrimaryIpView;
+  primary_ips: PrimaryIpView[];
+  server_types: ServerTypeView[];
+  images: { id: number; name: string; architecture: string }[];
+  locations: { id: number; name: string; network_zone: string }[];
+  pricing: {
+    server_types: { name: string; prices: { location: string; price_hourly: { net: string } }[] }[];
+  };
+  error: {
+    code: string;
+    message: string;
+    details: { fields?: { name: string; messages?: string[] }[] } | null;
+  };
+  meta: {
+    pagination: {
+      page: number;
+      per_page: number;
+      previous_page: number | null;
+      next_page: number | null;
+      last_page: number;
+      total_entries: number;
+    };
+  };
+}
+
+/** An answer: its status, headers and JSON body (null when it has none). */
 export interface Answer {
   status: number;
   headers: Headers;
-  // The tests look into bodies of many shapes; what is not there fails their assertions.
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any
-  body: any;
+  body: AnswerBody;
 }
 
 export interface TestClient {
   hetzner: Hetzner;
   request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
   /** A request whose answer must have the status. */
-  expect(status: number, method: string, path: string, body?: unknown): Promise<Answer["body"]>;
+  expect(status: number, method: string, path: string, body?: unknown): Promise<AnswerBody>;
   /** Polls as the real provider does until the actions have ended. @throws Error when one fails */
   wait(...actions: { id: number }[]): Promise<void>;
+  /** A request that must be refused with the code. @returns the error */
+  refused(code: string, method: string, path: string, body?: unknown): Promise<AnswerBody["error"]>;
 }
 
 /** Every action takes this many ms in tests that do not look at durations. */
@@ -49,7 +101,7 @@ export async function startTestClient(args: HetznerArguments = {}): Promise<Test
     return {
       status: response.status,
       headers: response.headers,
-      body: text === "" ? null : JSON.parse(text),
+      body: (text === "" ? null : JSON.parse(text)) as AnswerBody,
     };
   };
   return {
@@ -64,11 +116,20 @@ export async function startTestClient(args: HetznerArguments = {}): Promise<Test
       }
       return answer.body;
     },
+    refused: async (code, method, path, body) => {
+      const answer = await request(method, path, body);
+      if (answer.status < 400 || answer.body.error.code !== code) {
+        throw new Error(
+          `${method} ${path}: ${answer.status}, expected ${code}: ${JSON.stringify(answer.body)}`,
+        );
+      }
+      return answer.body.error;
+    },
     wait: async (...actions) => {
       const ids = actions.map(({ id }) => `id=${id}`).join("&");
       for (;;) {
         const { body } = await request("GET", `/actions?${ids}&page=1&sort=status&sort=id`);
-        const found = body.actions as { id: number; status: string; command: string; error: unknown }[];
+        const found = body.actions;
         if (found.length !== actions.length)
           throw new Error(`${actions.length} actions asked, ${found.length} found`);
         const failed = found.find(({ status }) => status === "error");
@@ -146,9 +207,4 @@ export async function runWhenBooted(wish: SshWish, command: string, deadlineMs =
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
-}
-
-/** A new Ed25519 key pair in OpenSSH's format. */
-export function newKeyPair(): { private: string; public: string } {
-  return ssh2.utils.generateKeyPairSync("ed25519");
 }

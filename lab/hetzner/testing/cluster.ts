@@ -108,13 +108,13 @@ export async function createCluster(client: TestClient, wish: ClusterWish = {}):
         },
       );
       await client.wait(action);
-      return body.server as { id: number; public_net: { ipv4: { ip: string } } };
+      return body.server;
     }),
   );
   return {
     adminKey: admin.private,
     hostKeys,
-    addresses: servers.map((server) => server.public_net.ipv4.ip),
+    addresses: servers.map((server) => server.public_net.ipv4?.ip ?? ""),
     ids: {
       network: network.id,
       firewall: created.firewall.id,
