@@ -181,12 +181,10 @@ export async function destroy(options: EngineOptions): Promise<DestroyResult> {
     }
     if (run.failures.length > 0) {
       await store.save();
-      const custom = kept.filter((record) => record.custom);
-      if (custom.length > 0) {
-        run.tell(
-          "warning",
-          `kept ${custom.length} resources that what failed stands on: ${custom.map((record) => shortName(record.urn)).join(", ")}`,
-        );
+      const names = kept.filter((record) => record.custom).map((record) => shortName(record.urn));
+      if (names.length > 0) {
+        const rest = names.length > 5 ? ` and ${names.length - 5} more` : "";
+        run.tell("warning", `kept, because what failed stands on it: ${names.slice(0, 5).join(", ")}${rest}`);
       }
       throw new DeploymentFailedError("destroy", run.failures);
     }

@@ -30,7 +30,9 @@ const errorSchema = z.object({
     code: z.string(),
     message: z.string(),
     details: z
-      .object({ fields: z.array(z.object({ name: z.string(), messages: z.array(z.string()) })).optional() })
+      .object({
+        fields: z.array(z.object({ name: z.string(), messages: z.array(z.string()).default([]) })).optional(),
+      })
       .loose()
       .nullish(),
   }),
@@ -156,7 +158,9 @@ export class HetznerClient {
       };
     }
     const { code, message, details } = parsed.error;
-    const fields = (details?.fields ?? []).map(({ name, messages }) => `${name}: ${messages.join(", ")}`);
+    const fields = (details?.fields ?? []).map(({ name, messages }) =>
+      messages.length === 0 ? `field ${name}` : `${name}: ${messages.join(", ")}`,
+    );
     const parts = [
       `${method} ${route}: ${message} (${code})`,
       ...fields,

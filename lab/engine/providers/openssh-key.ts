@@ -27,6 +27,8 @@ interface Parts {
 
 /** undefined: OpenSSH has no form for this key (ECDSA P-224). */
 function partsOf(privateKey: KeyObject): Parts | undefined {
+  // Neither has JWK a name for it.
+  if (privateKey.asymmetricKeyDetails?.namedCurve === "secp224r1") return undefined;
   const {
     kty,
     crv,
