@@ -70,6 +70,8 @@ async function setUp(day: Day): Promise<void> {
     registry,
     progress,
   });
+  if (session.events < options.events)
+    progress.line(`the feed is short: the day has ${session.events} events instead of ${options.events}`);
   progress.line(
     `${session.alpacaMessages.length} Alpaca messages and ${session.nearQuotes.length} NEAR quotes are ready`,
   );

@@ -46,7 +46,7 @@ export interface Deployable {
 
 /** What one TypeScript service asks for; measured, below seed 000's ceiling of 600Mi/300m (docs/decisions.md). */
 const small = {
-  requests: { cpu: "50m", memory: "128Mi" },
+  requests: { cpu: "50m", memory: "160Mi" },
   limits: { cpu: "500m", memory: "256Mi" },
 } as const;
 
