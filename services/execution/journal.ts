@@ -148,6 +148,18 @@ export class Recovery {
         known.command = undefined;
       } else if (published !== undefined) recovered.missingEntries.push({ known, result: published });
     }
+    // Refused without an intent, and only the result got through: it has ended all the same.
+    for (const result of this.#results.values()) {
+      if (this.#commands.has(result.command_id)) continue;
+      this.#commands.set(result.command_id, {
+        id: result.command_id,
+        idempotencyKey: result.idempotency_key,
+        partition: 0,
+        state: result.status,
+        command: undefined,
+        reference: {},
+      });
+    }
     return recovered;
   }
 }
