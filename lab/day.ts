@@ -17,7 +17,7 @@ import { acquireLock } from "./lock.ts";
 import { installObjectStore } from "./objectstore/index.ts";
 import { checkPrerequisites } from "./prerequisites.ts";
 import { ProcessRegistry } from "./processes.ts";
-import { createSession, type Session } from "./session/index.ts";
+import { createSession, FeedError, type Session } from "./session/index.ts";
 import { startWorkloads, type Workloads } from "./workloads/index.ts";
 
 /** The gate waits this long for the seal; in the lab there is little to archive. */
@@ -183,7 +183,7 @@ async function runDay(
       summary.error = describeError(error);
       progress.line(`failed: ${summary.error.split("\n", 1)[0]}`);
       if (error instanceof LabError) exitCode = error.exitCode;
-      if (error instanceof StackConfigError) exitCode = exitCodes.usage;
+      if (error instanceof StackConfigError || error instanceof FeedError) exitCode = exitCodes.usage;
     }
   }
   const held = await closeDay(day);
@@ -194,6 +194,8 @@ async function runDay(
   summary.ok = held && summary.error === undefined;
   if (summary.ok) exitCode = exitCodes.ok;
   summary.seconds.total = progress.seconds;
+  for (const [phase, seconds] of Object.entries(summary.seconds))
+    summary.seconds[phase as Phase] = Math.round(seconds * 1_000) / 1_000;
   writeFileSync(labFiles.summary, `${JSON.stringify(summary)}\n`);
   process.stderr.write(options.json ? `\n${describeSummary(summary)}\n` : "");
   process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `\n${describeSummary(summary)}\n`);
