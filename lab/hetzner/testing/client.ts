@@ -64,7 +64,12 @@ export interface Answer {
 
 export interface TestClient {
   hetzner: Hetzner;
-  request(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+  request: (
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ) => Promise<Answer>;
   /** A request whose answer must have the status. */
   expect(status: number, method: string, path: string, body?: unknown): Promise<AnswerBody>;
   /** Polls as the real provider does until the actions have ended. @throws Error when one fails */
