@@ -1,7 +1,7 @@
 /** `npm start`: one whole trading day in the lab, from an empty project to an empty project. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { parseStackConfig, StackConfigError } from "../stacks/config.ts";
-import { closeDay } from "./day/close.ts";
+import { closeDay, writeReport } from "./day/close.ts";
 import { type DayEngine, openEngine, type StackOutputs } from "./day/engines.ts";
 import { playSession } from "./day/market.ts";
 import { type DayOptions, parseDayOptions, usage } from "./day/options.ts";
@@ -186,7 +186,7 @@ async function runDay(
       if (error instanceof StackConfigError || error instanceof FeedError) exitCode = exitCodes.usage;
     }
   }
-  const held = await closeDay(day);
+  const { held, counts } = await closeDay(day);
   if (interruption.aborted && !wasKept) {
     summary.error ??= "interrupted by Ctrl-C";
     exitCode = exitCodes.interrupted;
@@ -196,6 +196,7 @@ async function runDay(
   summary.seconds.total = progress.seconds;
   for (const [phase, seconds] of Object.entries(summary.seconds))
     summary.seconds[phase as Phase] = Math.round(seconds * 1_000) / 1_000;
+  if (counts !== undefined) writeReport(day, counts);
   writeFileSync(labFiles.summary, `${JSON.stringify(summary)}\n`);
   process.stderr.write(options.json ? `\n${describeSummary(summary)}\n` : "");
   process.stdout.write(options.json ? `${JSON.stringify(summary)}\n` : `\n${describeSummary(summary)}\n`);

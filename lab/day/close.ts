@@ -86,11 +86,11 @@ function countSettledTwice(day: Day): number {
 }
 
 /**
- * Ends a day in whatever state it is: seals and destroys what is up, judges, stops all parts, writes the report.
+ * Ends a day in whatever state it is: seals and destroys what is up, judges, and stops all parts.
  * Never throws: what goes wrong stands in the summary's `error`.
- * @returns whether every promise that could be measured held. A day that never came up has none to break.
+ * @returns whether every promise that could be measured held, and what the archive says if it could be read.
  */
-export async function closeDay(day: Day): Promise<boolean> {
+export async function closeDay(day: Day): Promise<{ held: boolean; counts: DayCounts | undefined }> {
   const { summary, progress, world } = day;
   const attempt = async (work: () => Promise<void>): Promise<void> => {
     try {
@@ -139,20 +139,24 @@ export async function closeDay(day: Day): Promise<boolean> {
   });
   for (const directory of [labDirectories.kafka, labDirectories.volumes])
     rmSync(directory, { recursive: true, force: true });
-  await attempt(async () => {
-    if (archived === undefined) return;
-    writeFileSync(
-      labFiles.report,
-      renderReport({
-        summary,
-        promises,
-        timeline: day.engine?.timeline ?? [],
-        latencies: archived.counts.latencies,
-        ingestedAt: archived.counts.ingestedAt,
-        resultsByStatus: archived.counts.resultsByStatus,
-      }),
-    );
-    progress.line(`report: ${labFiles.report}`);
-  });
-  return promises.length > 0 && promises.every(({ held }) => held);
+  return {
+    held: promises.length > 0 && promises.every(({ held }) => held),
+    counts: archived?.counts,
+  };
+}
+
+/** Writes the report of a day whose archive could be read; the summary must be complete. */
+export function writeReport(day: Day, counts: DayCounts): void {
+  writeFileSync(
+    labFiles.report,
+    renderReport({
+      summary: day.summary,
+      promises: day.summary.promises,
+      timeline: day.engine?.timeline ?? [],
+      latencies: counts.latencies,
+      ingestedAt: counts.ingestedAt,
+      resultsByStatus: counts.resultsByStatus,
+    }),
+  );
+  day.progress.line(`report: ${labFiles.report}`);
 }
