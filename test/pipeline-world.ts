@@ -107,7 +107,6 @@ export class PipelineWorld {
     });
     const stops: (() => Promise<void> | void)[] = [];
     const producer = await startProducer(client, {
-      logger,
       metrics: createMetrics("test"),
       health: new Health(),
       fatal: (error) => {

@@ -1,11 +1,13 @@
 /**
  * The consumer loop: at least once, in order within a partition (and so within a key), with back-pressure:
- * the next records of a partition are read only when the handler is done with the ones before. An offset is
- * committed only after the handler resolved, that is, after the effect is safe.
+ *
+ * records go to the handler as they come, but when too many are not safe yet, nothing more is read. An offset is
+ * committed only after the handler resolved for all records up to it, that is, after their effect is safe.
  */
 import type { Consumer, Kafka } from "kafkajs";
 import type { ServiceContext } from "../core/service.ts";
 import { OffsetCommitter } from "./offset-committer.ts";
+import { Outstanding } from "./outstanding.ts";
 import { received, type ReceivedRecord } from "./record.ts";
 
 /** Longest time without progress before the service counts as unhealthy. */
@@ -13,6 +15,9 @@ const maximumSilenceMs = 60_000;
 
 /** The broker answers an empty fetch after this time; kafkajs's default of 5 s delays every stop and rejoin. */
 const maxWaitTimeInMs = 100;
+
+/** Milliseconds between two signs of life to the group's coordinator. */
+const heartbeatInterval = 2_000;
 
 /** Arguments of {@link startConsumer}. */
 export interface ConsumerOptions {
@@ -22,20 +27,21 @@ export interface ConsumerOptions {
   topics: readonly string[];
   context: Pick<ServiceContext, "metrics" | "fatal" | "health" | "logger" | "onStop">;
   /**
-   * Handles records of one partition, in order; resolves when their effect is safe. Rejecting is fatal:
-   * records that cannot be processed are the handler's to put aside.
+   * Handles records of one partition, in order; resolves when their effect is safe. It is called again before it
+   * has resolved, so what must keep its order is queued before the first `await`. Rejecting is fatal: records
+   * that cannot be processed are the handler's to put aside.
    */
   handle(records: readonly ReceivedRecord[]): Promise<void>;
   /** Records handed over at once. Default 500. */
   maximumRecords?: number;
+  /** Records handed over and not yet safe, over all partitions; above it nothing more is read. Default 2,000. */
+  maximumOutstanding?: number;
 }
 
 /** A running consumer. */
 export interface RunningConsumer {
   readonly groupId: string;
   readonly topics: readonly string[];
-  /** Commits the offsets of everything handled so far. */
-  commit(): Promise<void>;
   /** Finishes the records in hand, commits, leaves the group. */
   stop(): Promise<void>;
 }
@@ -46,7 +52,7 @@ export interface RunningConsumer {
  * @throws KafkaJSError when no broker can be reached or a topic does not exist.
  */
 export async function startConsumer(options: ConsumerOptions): Promise<RunningConsumer> {
-  const { context, groupId, topics, maximumRecords = 500 } = options;
+  const { context, groupId, topics, maximumRecords = 500, maximumOutstanding = 2_000 } = options;
   const consumer = options.kafka.consumer({
     groupId,
     maxWaitTimeInMs,
@@ -54,21 +60,36 @@ export async function startConsumer(options: ConsumerOptions): Promise<RunningCo
     maxBytesPerPartition: 1024 * 1024,
     sessionTimeout: 10_000,
     rebalanceTimeout: 15_000,
-    heartbeatInterval: 2_000,
+    heartbeatInterval,
     allowAutoTopicCreation: false,
     retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 12 },
   });
   const watch = context.health.watch(`consumer ${topics.join(", ")}`, maximumSilenceMs);
   const committer = new OffsetCommitter((offsets) => consumer.commitOffsets(offsets), context);
   failOnCrash(consumer, context);
-  let handling = 0;
+  const outstanding = new Outstanding();
   let stopping = false;
-  const idleWaiters: (() => void)[] = [];
   consumer.on(consumer.events.GROUP_JOIN, () => committer.newGeneration());
   // An answered fetch is progress only while no handler is stuck.
   consumer.on(consumer.events.FETCH, () => {
-    if (handling === 0) watch.progress();
+    if (outstanding.records === 0) watch.progress();
   });
+
+  /** Begins to handle records; their offset is committed when they and all before them in the partition are safe. */
+  const begin = (records: readonly ReceivedRecord[], generation: number): void => {
+    const { topic, partition, offset } = records.at(-1) as ReceivedRecord;
+    context.metrics.eventsIn.inc({ source: topic }, records.length);
+    outstanding
+      .add(`${topic} ${partition}`, records.length, options.handle(records), () => {
+        watch.progress();
+        committer.handled(generation, topic, partition, offset);
+      })
+      .catch((error: unknown) => {
+        // Nothing after a failure is committed; the next start begins there.
+        stopping = true;
+        context.fatal(error);
+      });
+  };
 
   await consumer.connect();
   await consumer.subscribe({ topics: [...topics], fromBeginning: true });
@@ -79,32 +100,24 @@ export async function startConsumer(options: ConsumerOptions): Promise<RunningCo
     partitionsConsumedConcurrently: 16,
     eachBatch: async (work) => {
       const { topic, partition, messages, highWatermark } = work.batch;
-      const generation = committer.generation;
+      const { generation } = committer;
       for (let start = 0; start < messages.length; start += maximumRecords) {
+        while (outstanding.records >= maximumOutstanding && !stopping) {
+          await outstanding.change(heartbeatInterval / 2);
+          // Back-pressure must not cost the membership.
+          await work.heartbeat();
+        }
         if (stopping || !work.isRunning() || work.isStale()) return;
         const records = messages
           .slice(start, start + maximumRecords)
           .map((message) => received(topic, partition, message));
-        context.metrics.eventsIn.inc({ source: topic }, records.length);
-        handling += 1;
-        try {
-          await options.handle(records);
-        } catch (error) {
-          stopping = true;
-          context.fatal(error);
-          // Leaves these records unresolved; the next start begins with them.
-          return;
-        } finally {
-          handling -= 1;
-          if (handling === 0) for (const resolve of idleWaiters.splice(0)) resolve();
-        }
-        const last = (records.at(-1) as ReceivedRecord).offset;
-        watch.progress();
-        work.resolveOffset(last);
-        committer.handled(generation, topic, partition, last);
+        begin(records, generation);
+        const { offset } = records.at(-1) as ReceivedRecord;
+        // The next fetch goes on behind these; what a restart begins with is what was committed.
+        work.resolveOffset(offset);
         context.metrics.consumerLag.set(
           { topic, partition: String(partition) },
-          Math.max(0, Number(BigInt(highWatermark) - BigInt(last) - 1n)),
+          Math.max(0, Number(BigInt(highWatermark) - BigInt(offset) - 1n)),
         );
         await work.heartbeat();
       }
@@ -118,7 +131,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<RunningCo
       stopping = true;
       consumer.pause(topics.map((topic) => ({ topic })));
       // The handlers finish while the membership, and with it the right to commit, remains.
-      if (handling > 0) await new Promise<void>((resolve) => idleWaiters.push(resolve));
+      await outstanding.none();
       await committer.flush();
       await consumer.stop();
       await consumer.disconnect();
@@ -126,7 +139,7 @@ export async function startConsumer(options: ConsumerOptions): Promise<RunningCo
     return stopped;
   };
   context.onStop(`consumer ${groupId}`, stop);
-  return { groupId, topics, commit: () => committer.flush(), stop };
+  return { groupId, topics, stop };
 }
 
 /**

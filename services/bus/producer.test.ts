@@ -5,6 +5,7 @@ import type { Message, ProducerBatch, RecordMetadata } from "kafkajs";
 import { testContext } from "../core/testing.ts";
 import {
   BatchingProducer,
+  MetadataRouter,
   ProducerQueueFullError,
   RecordTooLargeError,
   type ProducerLimits,
@@ -46,13 +47,26 @@ class ManualSender {
     });
 }
 
-function make(limits: Partial<ProducerLimits> = {}) {
+function make(
+  limits: Partial<ProducerLimits> = {},
+  options: { leaders?: (partition: number) => number } = {},
+) {
   const sender = new ManualSender();
   const context = testContext();
-  const producer = new BatchingProducer(sender, new WeakMap(), context, limits);
+  const leaders = options.leaders ?? (() => 0);
+  const known = new Set(["t"]);
+  const producer = new BatchingProducer(
+    sender,
+    {
+      locate: ({ topic, partition = 0 }) =>
+        known.has(topic) ? { partition, leader: leaders(partition) } : undefined,
+    },
+    context,
+    limits,
+  );
   const send = (value: string, partition = 0) =>
     producer.send({ topic: "t", key: "k", value: Buffer.from(value), partition });
-  return { sender, context, producer, send };
+  return { sender, context, producer, send, known };
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -137,6 +151,60 @@ test("records of a partition that did not answer are sent again before anything 
   assert.deepEqual(valuesOf(sender.sends[1]), ["p1", "p1 too"]);
   sender.sends[1]?.succeed();
   await Promise.all(all);
+});
+
+test("each send goes to one broker, and all are awaited", async () => {
+  const { sender, send } = make({}, { leaders: (partition) => partition % 2 });
+  const all = [send("p0", 0), send("p1", 1), send("p2", 2)];
+  await turn();
+  assert.deepEqual(sender.sends.map(valuesOf), [["p0", "p2"], ["p1"]]);
+  const later = send("next", 0);
+  sender.sends[0]?.succeed();
+  await turn();
+  assert.equal(sender.sends.length, 2, "the next batch waits for both");
+  sender.sends[1]?.succeed();
+  await Promise.all(all);
+  await turn();
+  sender.sends[2]?.succeed();
+  await later;
+});
+
+test("of a topic not seen before the first record goes alone: its send tells who leads the others", async () => {
+  const { sender, producer, known } = make();
+  const send = (value: string) =>
+    producer.send({ topic: "new", key: "k", value: Buffer.from(value), partition: 1 });
+  const all = ["1", "2", "3"].map(send);
+  await turn();
+  assert.deepEqual(valuesOf(sender.sends[0]), ["1"]);
+  known.add("new");
+  // kafkajs chooses the partition of a message that names none, and answers for it.
+  const [first] = sender.sends[0]?.messages ?? [];
+  assert.ok(first);
+  first.message.partition = 1;
+  sender.sends[0]?.succeed();
+  await turn();
+  assert.deepEqual(valuesOf(sender.sends[1]), ["2", "3"]);
+  sender.sends[1]?.succeed();
+  await Promise.all(all);
+});
+
+test("the router chooses as Java clients do, from the metadata of the last send", () => {
+  const router = new MetadataRouter();
+  const record = { topic: "t", key: "nep141:wrap.near|nep141:eth.omft.near" };
+  assert.equal(router.locate(record), undefined);
+  const partitionMetadata = [0, 1, 2].map((partitionId) => ({
+    partitionId,
+    leader: 10 + partitionId,
+    partitionErrorCode: 0,
+    replicas: [],
+    isr: [],
+  }));
+  const choose = router.createPartitioner();
+  const partition = choose({ topic: "t", partitionMetadata, message: { key: record.key, value: null } });
+  assert.deepEqual(router.locate(record), { partition, leader: 10 + partition });
+  assert.deepEqual(router.locate({ ...record, partition: 2 }), { partition: 2, leader: 12 });
+  // murmur2("21") of Kafka's own tests is -973932308; without its sign bit, modulo 3.
+  assert.equal(router.locate({ topic: "t", key: "21" })?.partition, (-973932308 & 0x7fffffff) % 3);
 });
 
 test("after a failed send nothing more is sent, and the service is told", async () => {

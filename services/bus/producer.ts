@@ -3,7 +3,15 @@
  * otherwise it waits with others for the answer and leaves with them (measured: every extra request costs
  * more than the wait). A promise per record resolves when the brokers have it.
  */
-import kafkajs, { type Kafka, type Message, type Producer, type TopicMessages } from "kafkajs";
+import kafkajs, {
+  type ICustomPartitioner,
+  type Kafka,
+  type Message,
+  type PartitionMetadata,
+  type Producer,
+  type RecordMetadata,
+  type TopicMessages,
+} from "kafkajs";
 import type { ProgressWatch } from "../core/health.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { compression } from "./kafka.ts";
@@ -61,13 +69,43 @@ interface Entry {
 /** What the producer needs of kafkajs; a test gives its own. */
 export type BatchSender = Pick<Producer, "connect" | "disconnect" | "sendBatch">;
 
+/** Where records go. */
+export interface Router {
+  /** The partition of a record and the broker that leads it; undefined while the topic is not known. */
+  locate(
+    record: Pick<OutgoingRecord, "topic" | "key" | "partition">,
+  ): { partition: number; leader: number } | undefined;
+}
+
+/** The router of a kafkajs producer: its partitioner shows it the present metadata with every send. */
+export class MetadataRouter implements Router {
+  readonly #metadata = new Map<string, PartitionMetadata[]>();
+  readonly #choose = kafkajs.Partitioners.DefaultPartitioner();
+
+  /** To be given to kafkajs as `createPartitioner`. Chooses as Kafka's Java clients do, by the key's hash. */
+  readonly createPartitioner: ICustomPartitioner = () => (args) => {
+    this.#metadata.set(args.topic, args.partitionMetadata);
+    return this.#choose(args);
+  };
+
+  locate(record: Pick<OutgoingRecord, "topic" | "key" | "partition">) {
+    const partitionMetadata = this.#metadata.get(record.topic);
+    if (partitionMetadata === undefined) return undefined;
+    const message: Message = { key: record.key, value: null };
+    if (record.partition !== undefined) message.partition = record.partition;
+    const partition = this.#choose({ topic: record.topic, partitionMetadata, message });
+    const leader = partitionMetadata.find(({ partitionId }) => partitionId === partition)?.leader ?? -1;
+    return { partition, leader };
+  }
+}
+
 /** See the module's description. */
 export class BatchingProducer {
   readonly #sender: BatchSender;
   readonly #limits: ProducerLimits;
-  readonly #context: Pick<ServiceContext, "metrics" | "fatal" | "logger">;
+  readonly #context: Pick<ServiceContext, "metrics" | "fatal">;
   readonly #watch: ProgressWatch;
-  readonly #partitions: WeakMap<Message, number>;
+  readonly #router: Router;
   #queue: Entry[] = [];
   #queuedBytes = 0;
   #pumping: Promise<void> | undefined;
@@ -76,15 +114,15 @@ export class BatchingProducer {
   #roomWaiters: (() => void)[] = [];
   #idleTimer: NodeJS.Timeout;
 
-  /** @param partitions where the sender's partitioner notes which partition it chose for a message. */
+  /** @param router knows the partitions of the topics that `sender` has sent to. */
   constructor(
     sender: BatchSender,
-    partitions: WeakMap<Message, number>,
-    context: Pick<ServiceContext, "metrics" | "fatal" | "health" | "logger">,
+    router: Router,
+    context: Pick<ServiceContext, "metrics" | "fatal" | "health">,
     limits: Partial<ProducerLimits> = {},
   ) {
     this.#sender = sender;
-    this.#partitions = partitions;
+    this.#router = router;
     this.#context = context;
     this.#limits = { ...defaults, ...limits };
     this.#watch = context.health.watch("producer", maximumSilenceMs);
@@ -201,37 +239,65 @@ export class BatchingProducer {
   }
 
   /**
-   * Sends until every partition has answered. kafkajs 2.2.4 remembers answers by broker: when a partition's
-   * leader moves, while a send is repeated, to a broker that has answered already, its records are dropped
-   * and the send still resolves. So what was not answered for is sent again.
+   * Sends until every partition has answered.
+   *
+   * Two traps of kafkajs 2.2.4 are avoided here. It repeats a send to several brokers as a whole while one of them
+   * has not answered yet, and writes that one's records twice: so each send goes to one broker, those of different
+   * brokers side by side. And it remembers answers by broker: when a partition's leader moves, while a send is
+   * repeated, to a broker that has answered already, its records are dropped and the send still resolves: so what
+   * was not answered for is sent again.
    */
   async #deliver(batch: readonly Entry[]): Promise<void> {
-    let rest = batch;
-    while (rest.length > 0) {
-      const topicMessages = new Map<string, TopicMessages>();
-      for (const { record, message } of rest) {
-        const group = topicMessages.get(record.topic) ?? { topic: record.topic, messages: [] };
-        group.messages.push(message);
-        topicMessages.set(record.topic, group);
-      }
-      const answers = await this.#sender.sendBatch({
-        topicMessages: [...topicMessages.values()],
-        acks: -1,
-        compression,
-      });
+    for (let rest = batch; rest.length > 0;) {
+      const groups = this.#byLeader(rest);
+      const answers = (await Promise.all(groups.map((group) => this.#sendTo(group)))).flat();
       const answered = new Set(answers.map(({ topicName, partition }) => `${topicName} ${partition}`));
-      const missing = rest.filter(
-        ({ record, message }) =>
-          !answered.has(`${record.topic} ${String(this.#partitions.get(message) ?? message.partition)}`),
+      const sent = new Set(groups.flat());
+      rest = rest.filter(
+        (entry) =>
+          !sent.has(entry) || !answered.has(`${entry.record.topic} ${String(entry.message.partition)}`),
       );
-      if (missing.length > 0) {
-        this.#context.logger.warn(
-          { records: missing.length },
-          "a partition moved during a send; sending again",
-        );
-      }
-      rest = missing;
     }
+  }
+
+  /**
+   * Groups entries by the broker that leads their partition. Of a topic not seen before there is only the first
+   * entry, alone: its send tells who leads the others.
+   */
+  #byLeader(entries: readonly Entry[]): Entry[][] {
+    const groups = new Map<string, Entry[]>();
+    for (const entry of entries) {
+      const location = this.#router.locate(entry.record);
+      if (location === undefined) {
+        const alone = `first of ${entry.record.topic}`;
+        if (!groups.has(alone)) groups.set(alone, [entry]);
+        continue;
+      }
+      entry.message.partition = location.partition;
+      const leader = `broker ${location.leader}`;
+      const group = groups.get(leader);
+      if (group === undefined) groups.set(leader, [entry]);
+      else group.push(entry);
+    }
+    return [...groups.values()];
+  }
+
+  async #sendTo(entries: readonly Entry[]): Promise<RecordMetadata[]> {
+    const topicMessages = new Map<string, TopicMessages>();
+    for (const { record, message } of entries) {
+      const group = topicMessages.get(record.topic);
+      if (group === undefined) topicMessages.set(record.topic, { topic: record.topic, messages: [message] });
+      else group.messages.push(message);
+    }
+    const answers = await this.#sender.sendBatch({
+      topicMessages: [...topicMessages.values()],
+      acks: -1,
+      compression,
+    });
+    for (const { record, message } of entries) {
+      message.partition ??= this.#router.locate(record)?.partition;
+    }
+    return answers;
   }
 
   #fail(error: Error, batch: readonly Entry[]): void {
@@ -264,27 +330,21 @@ function sizeOf({ key, value, headers }: OutgoingRecord): number {
  */
 export async function startProducer(
   kafka: Kafka,
-  context: Pick<ServiceContext, "metrics" | "fatal" | "health" | "logger" | "onStop">,
+  context: Pick<ServiceContext, "metrics" | "fatal" | "health" | "onStop">,
   limits: Partial<ProducerLimits> = {},
 ): Promise<BatchingProducer> {
-  const partitions = new WeakMap<Message, number>();
+  const router = new MetadataRouter();
   const sender = kafka.producer({
     idempotent: true,
+    // For each broker: the idempotent producer's numbers must arrive in order.
     maxInFlightRequests: 1,
     allowAutoTopicCreation: false,
     // Without a limit, as Kafka's own idempotent producer: the queue's bound is what stops the service's intake.
     retry: { initialRetryTime: 20, maxRetryTime: 2_000, retries: Number.MAX_SAFE_INTEGER },
-    createPartitioner: () => {
-      const choose = kafkajs.Partitioners.DefaultPartitioner();
-      return (args) => {
-        const partition = choose(args);
-        partitions.set(args.message, partition);
-        return partition;
-      };
-    },
+    createPartitioner: router.createPartitioner,
   });
   await sender.connect();
-  const producer = new BatchingProducer(sender, partitions, context, limits);
+  const producer = new BatchingProducer(sender, router, context, limits);
   context.onStop("producer", () => producer.close());
   return producer;
 }
