@@ -43,6 +43,31 @@ function randomClusterId(): string {
   return Array.from({ length: 21 }, () => alphabet[randomInt(alphabet.length)]).join("") + "A";
 }
 
+type Running<Start extends (...args: never[]) => Promise<unknown>> = Awaited<ReturnType<Start>>;
+
+export function announceHetzner({ endpoint, token, sshPort }: Running<typeof startHetzner>): Announcement {
+  return { ready: true, part: "hetzner", endpoint, token, sshPort };
+}
+
+export function announceKafka({ brokers, pids }: Running<typeof startKafka>): Announcement {
+  return { ready: true, part: "kafka", brokers: brokers.join(","), pids };
+}
+
+export function announceAlpaca(alpaca: Running<typeof startAlpaca>): Announcement {
+  const { stream, updates, rest, keyId, secret } = alpaca;
+  return { ready: true, part: "alpaca", stream, updates, rest, keyId, secret };
+}
+
+export function announceNear(near: Running<typeof startNear>): Announcement {
+  const { ws, rpc, token, salt, signerId, privateKey } = near;
+  return { ready: true, part: "near", ws, rpc, token, salt, signerId, privateKey };
+}
+
+export function announceObjectStore(store: Running<typeof startObjectStore>): Announcement {
+  const { endpoint, region, bucket, accessKeyId, secretAccessKey } = store;
+  return { ready: true, part: "s3", endpoint, region, bucket, accessKeyId, secretAccessKey };
+}
+
 async function startKafkaPart(options: PartOptions): Promise<RunningPart> {
   const directory = path.join(labDirectories.parts, `kafka-${process.pid}`);
   await installKafka(labDirectories.cache, options.onProgress);
@@ -55,7 +80,7 @@ async function startKafkaPart(options: PartOptions): Promise<RunningPart> {
     onProgress: options.onProgress,
   });
   return {
-    announcement: { ready: true, part: "kafka", brokers: kafka.brokers.join(","), pids: kafka.pids },
+    announcement: announceKafka(kafka),
     stop: async () => {
       await kafka.stop();
       rmSync(directory, { recursive: true, force: true });
@@ -70,16 +95,16 @@ async function startObjectStorePart(options: PartOptions): Promise<RunningPart> 
   );
   try {
     await installObjectStore(labDirectories.cache, options.onProgress);
-    const { stop, ...endpoint } = await startObjectStore({
+    const store = await startObjectStore({
       directory: labDirectories.objectStore,
       cacheDirectory: labDirectories.cache,
       registry: options.registry,
       port: options.port,
     });
     return {
-      announcement: { ready: true, part: "s3", ...endpoint },
+      announcement: announceObjectStore(store),
       stop: async () => {
-        await stop();
+        await store.stop();
         release();
       },
     };
@@ -98,25 +123,16 @@ export async function startPart(part: PartName, options: PartOptions): Promise<R
     case "s3":
       return startObjectStorePart(options);
     case "hetzner": {
-      const { endpoint, token, sshPort, close } = await startHetzner({
-        port: options.port,
-        latency: options.latency,
-      });
-      return { announcement: { ready: true, part, endpoint, token, sshPort }, stop: close };
+      const hetzner = await startHetzner({ port: options.port, latency: options.latency });
+      return { announcement: announceHetzner(hetzner), stop: () => hetzner.close() };
     }
     case "alpaca": {
-      const { stream, updates, rest, keyId, secret, close } = await startAlpaca({
-        port: options.port,
-        market: "simulated",
-      });
-      return { announcement: { ready: true, part, stream, updates, rest, keyId, secret }, stop: close };
+      const alpaca = await startAlpaca({ port: options.port, market: "simulated" });
+      return { announcement: announceAlpaca(alpaca), stop: () => alpaca.close() };
     }
     case "near": {
-      const { ws, rpc, token, salt, signerId, privateKey, close } = await startNear({
-        port: options.port,
-        market: "simulated",
-      });
-      return { announcement: { ready: true, part, ws, rpc, token, salt, signerId, privateKey }, stop: close };
+      const near = await startNear({ port: options.port, market: "simulated" });
+      return { announcement: announceNear(near), stop: () => near.close() };
     }
   }
 }

@@ -59,8 +59,8 @@ function nameOf(urn: string): string {
 
 /** How many resources cost a provider call: not the stack, not components. */
 async function countResources(stack: Stack): Promise<number> {
-  const { deployment } = await stack.exportStack();
-  const { resources = [] } = deployment as { resources?: { custom?: boolean }[] };
+  const exported = await stack.exportStack();
+  const { resources = [] } = exported.deployment as { resources?: { custom?: boolean }[] };
   return resources.filter(({ custom }) => custom === true).length;
 }
 

@@ -2,9 +2,17 @@
 import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { labDirectories, labFiles } from "../directories.ts";
 import { startHetzner } from "../hetzner/index.ts";
+import type { LabKafka } from "../kafka/index.ts";
 import { findFreePorts } from "../kafka/ports.ts";
 import { startObjectStore } from "../objectstore/index.ts";
-import type { Announcement } from "../parts.ts";
+import {
+  announceAlpaca,
+  announceHetzner,
+  announceKafka,
+  announceNear,
+  announceObjectStore,
+  type Announcement,
+} from "../parts.ts";
 import type { ProcessRegistry } from "../processes.ts";
 import { startAlpaca } from "../venues/alpaca/index.ts";
 import { startNear } from "../venues/near/index.ts";
@@ -80,51 +88,13 @@ export async function startWorld(
 }
 
 /** What `.lab/endpoints.json` says: each part as it would announce itself when started alone. */
-export function announcements(
-  world: World,
-  kafka?: { pids: readonly number[] },
-): Record<string, Announcement> {
-  const { hetzner, s3, alpaca, near } = world.endpoints;
+export function announcements(world: World, kafka?: LabKafka): Record<string, Announcement> {
   return {
-    hetzner: { ready: true, part: "hetzner", ...hetzner },
-    s3: {
-      ready: true,
-      part: "s3",
-      endpoint: s3.endpoint,
-      region: s3.region,
-      bucket: s3.bucket,
-      accessKeyId: s3.accessKeyId,
-      secretAccessKey: s3.secretAccessKey,
-    },
-    alpaca: {
-      ready: true,
-      part: "alpaca",
-      stream: alpaca.stream,
-      updates: alpaca.updates,
-      rest: alpaca.rest,
-      keyId: alpaca.keyId,
-      secret: alpaca.secret,
-    },
-    near: {
-      ready: true,
-      part: "near",
-      ws: near.ws,
-      rpc: near.rpc,
-      token: near.token,
-      salt: near.salt,
-      signerId: near.signerId,
-      privateKey: near.privateKey,
-    },
-    ...(kafka === undefined
-      ? {}
-      : {
-          kafka: {
-            ready: true,
-            part: "kafka",
-            brokers: world.endpoints.kafka.brokers,
-            pids: kafka.pids,
-          } satisfies Announcement,
-        }),
+    hetzner: announceHetzner(world.hetzner),
+    s3: announceObjectStore(world.objectStore),
+    alpaca: announceAlpaca(world.alpaca),
+    near: announceNear(world.near),
+    ...(kafka === undefined ? {} : { kafka: announceKafka(kafka) }),
   };
 }
 
