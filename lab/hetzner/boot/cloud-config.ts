@@ -85,13 +85,17 @@ export function parseUserData(userData: string): ParsedUserData {
   if (header !== "#cloud-config") {
     return nothing([`Unhandled non-multipart (text/x-not-multipart) userdata: '${header.slice(0, 40)}...'`]);
   }
-  const document = parseDocument(userData, { version: "1.1" });
-  if (document.errors.length > 0) {
-    return nothing(
-      document.errors.map((error) => `Failed loading yaml blob. ${error.message.split("\n")[0]}`),
-    );
+  let root: unknown;
+  try {
+    const document = parseDocument(userData, { version: "1.1" });
+    const [mistake] = document.errors;
+    if (mistake !== undefined) throw mistake;
+    // An alias without an anchor is found only here.
+    root = document.toJS();
+  } catch (error) {
+    const [reason] = (error instanceof Error ? error.message : String(error)).split("\n");
+    return nothing([`Failed loading yaml blob. ${reason}`]);
   }
-  const root: unknown = document.toJS();
   if (typeof root !== "object" || root === null || Array.isArray(root)) {
     return nothing(["Failed loading yaml blob. Yaml load allows a mapping at the top level only"]);
   }

@@ -1,4 +1,5 @@
 /** A whole cluster as the stack makes it, for tests: one network, one firewall, four servers. */
+import type { KeyPair } from "../boot/key-pair.ts";
 import { newKeyPair, type TestClient } from "./client.ts";
 import { stringify } from "yaml";
 
@@ -46,7 +47,7 @@ export function nodeUserData(node: NodeUserData): string {
 
 export interface TestCluster {
   adminKey: string;
-  hostKeys: { private: string; public: string }[];
+  hostKeys: KeyPair[];
   /** Addresses of k3s-control, kafka-0, kafka-1, kafka-2. */
   addresses: string[];
   ids: { network: number; firewall: number; sshKey: number; placementGroup: number; servers: number[] };
@@ -55,6 +56,8 @@ export interface TestCluster {
 export interface ClusterWish {
   /** Token of each agent; default: the right one. */
   agentTokens?: string[];
+  /** User data of a node in place of {@link nodeUserData}'s. */
+  userData?: (nodeName: string, hostKey: KeyPair) => string;
 }
 
 /** Creates the cluster as the real provider does and waits for its actions, not for its boot. */
@@ -75,6 +78,15 @@ export async function createCluster(client: TestClient, wish: ClusterWish = {}):
   const names = ["k3s-control", "kafka-0", "kafka-1", "kafka-2"];
   const addresses = ["10.0.1.1", "10.0.1.10", "10.0.1.11", "10.0.1.12"];
   const hostKeys = names.map(() => newKeyPair());
+  const defaultUserData = (index: number) =>
+    nodeUserData({
+      nodeName: names[index] ?? "",
+      privateAddress: addresses[index] ?? "",
+      hostKey: hostKeys[index]?.private ?? "",
+      ...(index === 0
+        ? { token: "server-token", agentToken: "agent-token" }
+        : { token: wish.agentTokens?.[index - 1] ?? "agent-token", server: "https://10.0.1.1:6443" }),
+    });
   const servers = await Promise.all(
     names.map(async (nodeName, index) => {
       const control = index === 0;
@@ -88,14 +100,7 @@ export async function createCluster(client: TestClient, wish: ClusterWish = {}):
         placement_group: group.placement_group.id,
         public_net: { enable_ipv4: true, enable_ipv6: false },
         labels: { role: control ? "k3s-control" : "kafka" },
-        user_data: nodeUserData({
-          nodeName,
-          privateAddress: addresses[index] ?? "",
-          hostKey: hostKeys[index]?.private ?? "",
-          ...(control
-            ? { token: "server-token", agentToken: "agent-token" }
-            : { token: wish.agentTokens?.[index - 1] ?? "agent-token", server: "https://10.0.1.1:6443" }),
-        }),
+        user_data: wish.userData?.(nodeName, hostKeys[index] ?? admin) ?? defaultUserData(index),
       });
       await client.wait(body.action, ...body.next_actions);
       const { action } = await client.expect(
