@@ -47,10 +47,7 @@ describe("the life of a server", () => {
     await client.expect(200, "GET", `${path}/actions/${made.action.id}`);
 
     const gone = await client.expect(200, "DELETE", path);
-    // Gone from the API at once, but it bills and holds its address until the action has ended.
     await client.refused("not_found", "GET", path);
-    assert.equal(client.hetzner.project.billable().length, 2);
-    assert.equal(deleted.length, 0);
     await client.wait(gone.action);
     assert.deepEqual(client.hetzner.project.billable(), []);
     assert.deepEqual(client.hetzner.project.primaryIps(), []);
@@ -60,11 +57,9 @@ describe("the life of a server", () => {
     );
   });
 
-  test("what is being changed is locked; its name is taken", async () => {
+  test("its name is taken; it can be renamed and found by its new name and labels", async () => {
     const made = await client.expect(201, "POST", "/servers", wish("s2"));
     const path = `/servers/${made.server.id}`;
-    await client.refused("locked", "POST", `${path}/actions/poweroff`);
-    await client.refused("locked", "DELETE", path);
     const error = await client.refused("uniqueness_error", "POST", "/servers", wish("s2"));
     assert.deepEqual(error.details?.fields, [{ name: "name" }]);
     await client.wait(made.action, ...made.next_actions);
@@ -130,6 +125,75 @@ describe("the life of a server", () => {
     await client.refused("deprecated_api_endpoint", "GET", "/actions");
     const { actions } = await client.expect(200, "GET", "/actions?id=1&page=1&sort=status&sort=id");
     assert.deepEqual(actions, []);
+  });
+});
+
+describe("while an action runs", () => {
+  /** An action that does not end during a test. */
+  const endless = 600_000;
+
+  test("a server that is being started is locked", async () => {
+    const client = await startTestClient({ latency: quickLatency({ start_server: endless }) });
+    try {
+      const { network } = await client.expect(201, "POST", "/networks", {
+        name: "n",
+        ip_range: "10.0.0.0/16",
+      });
+      const made = await client.expect(201, "POST", "/servers", wish("s"));
+      const path = `/servers/${made.server.id}`;
+      await client.wait(made.action);
+      for (const action of ["poweroff", "reboot", "attach_to_network"]) {
+        await client.refused("locked", "POST", `${path}/actions/${action}`, { network: network.id });
+      }
+      await client.refused("locked", "DELETE", path);
+      assert.equal((await client.expect(200, "GET", path)).server.locked, true);
+    } finally {
+      await client.hetzner.close();
+    }
+  });
+
+  test("a server that is being deleted is gone from the API, but bills and holds what it used", async () => {
+    let deleted = 0;
+    const client = await startTestClient({
+      latency: quickLatency({ delete_server: endless }),
+      onServerDeleted: () => (deleted += 1),
+    });
+    try {
+      const { ids } = await createCluster(client);
+      const [first = 0] = ids.servers;
+      await client.expect(200, "DELETE", `/servers/${first}`);
+      await client.refused("not_found", "GET", `/servers/${first}`);
+      assert.equal((await client.expect(200, "GET", "/servers")).servers.length, 3);
+      assert.equal(client.hetzner.project.billable().length, 8);
+      assert.equal(deleted, 0);
+      for (const id of ids.servers.slice(1)) await client.expect(200, "DELETE", `/servers/${id}`);
+      const subnet = `/networks/${ids.network}/actions/delete_subnet`;
+      await client.refused("service_error", "POST", subnet, { ip_range: "10.0.1.0/24" });
+      await client.refused("resource_in_use", "DELETE", `/firewalls/${ids.firewall}`);
+      await client.refused("resource_in_use", "DELETE", `/placement_groups/${ids.placementGroup}`);
+      // Its name is free at once.
+      await client.expect(201, "POST", "/servers", wish("dev-k3s-control"));
+    } finally {
+      await client.hetzner.close();
+    }
+  });
+
+  test("a network that is being changed answers other changes with conflict", async () => {
+    const client = await startTestClient({ latency: quickLatency({ add_subnet: endless }) });
+    try {
+      const { network } = await client.expect(201, "POST", "/networks", {
+        name: "n",
+        ip_range: "10.0.0.0/16",
+      });
+      const path = `/networks/${network.id}`;
+      const subnet = { type: "cloud", network_zone: "eu-central" };
+      await client.expect(201, "POST", `${path}/actions/add_subnet`, subnet);
+      await client.refused("conflict", "POST", `${path}/actions/add_subnet`, subnet);
+      await client.refused("conflict", "PUT", path, { name: "other" });
+      await client.refused("conflict", "DELETE", path);
+    } finally {
+      await client.hetzner.close();
+    }
   });
 });
 
@@ -230,7 +294,6 @@ describe("private networks of servers", () => {
       ip: "10.0.0.9",
       alias_ips: [],
     });
-    await client.refused("locked", "POST", attach, { network: network.id });
     await client.wait(action);
     const read = await client.expect(200, "GET", `/networks/${network.id}`);
     assert.deepEqual(read.network.servers, [made.server.id, second.server.id]);
@@ -257,7 +320,6 @@ describe("private networks of servers", () => {
     );
     await client.wait(detached.action);
     const gone = await client.expect(200, "DELETE", `/servers/${made.server.id}`);
-    await client.refused("service_error", "POST", subnetPath, { ip_range: "10.0.0.0/28" });
     await client.wait(gone.action);
     await client.wait((await client.expect(201, "POST", subnetPath, { ip_range: "10.0.0.0/28" })).action);
   });
