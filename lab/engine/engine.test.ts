@@ -143,6 +143,7 @@ test("secrets are in clear neither in the state nor in events nor in errors", as
     export const made = password.result;
     export const printed = shown.stdout;
     export const open = config.require("open");
+    export const careless = "leaks " + config.require("given");
     new local.Command("fails", { create: "echo $GIVEN; exit 3", environment: { GIVEN: given } }, { dependsOn: shown });
   `;
   await inProject(
@@ -250,6 +251,8 @@ test("an operation that does not end in time after a stop, or within its custom 
   const program = (options: string): string => `
     import { local } from "@pulumi/command";
     new local.Command("endless", { create: "touch begun; sleep 600" }, ${options});
+    // This would keep the program alive for ever.
+    setInterval(() => undefined, 1_000);
   `;
   const stop = new AbortController();
   await inProject(program("{}"), async (project) => {

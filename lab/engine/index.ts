@@ -5,6 +5,7 @@
  */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { ProcessRegistry } from "../processes.ts";
 import { deleteResources } from "./deletion.ts";
 import { Deployment, resolvePending, shortName } from "./deployment.ts";
@@ -113,6 +114,7 @@ function stackOutputs(store: StateStore): PropertyMap {
 export async function up(options: EngineOptions): Promise<UpResult> {
   const began = performance.now();
   return withRun(options, async (run, project, config) => {
+    if (run.aborted) throw new AbortedError("up");
     const deployment = new Deployment(run);
     const monitor = await startMonitor(run, deployment);
     const programLines: string[] = [];
@@ -137,6 +139,13 @@ export async function up(options: EngineOptions): Promise<UpResult> {
         },
       });
       run.onAbort(() => void deployment.settled().then(() => program.stop(programGraceMilliseconds)));
+      // After a failure the program ends by itself: its calls are refused. One that does not is ended.
+      run.onFailure(() => {
+        void deployment
+          .settled()
+          .then(() => Promise.race([program.ended, delay(programGraceMilliseconds)]))
+          .then(() => program.stop());
+      });
       const code = await program.ended;
       await deployment.settled();
       if (run.aborted) throw new AbortedError("up");

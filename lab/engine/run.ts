@@ -45,6 +45,7 @@ export class Run {
   readonly #limiter: Limiter;
   readonly #end = new AbortController();
   readonly #stopListeners = new Set<() => void>();
+  readonly #failureListeners = new Set<() => void>();
   #graceTimer: NodeJS.Timeout | undefined;
   #aborted = false;
 
@@ -85,6 +86,11 @@ export class Run {
     if (this.#aborted) listener();
   }
 
+  /** Calls `listener` at the first failure. */
+  onFailure(listener: () => void): void {
+    this.#failureListeners.add(listener);
+  }
+
   /** Lets go of timers and listeners. */
   close(): void {
     clearTimeout(this.#graceTimer);
@@ -93,12 +99,11 @@ export class Run {
 
   /** Reports with every secret masked. */
   emit(event: EngineEvent): void {
-    const { mask } = this.parts;
-    this.parts.onEvent(
-      "message" in event && event.message !== undefined
-        ? { ...event, message: mask.apply(event.message) }
-        : event,
-    );
+    const { mask, onEvent } = this.parts;
+    if (event.kind === "outputs") onEvent({ ...event, outputs: mask.applyToMap(event.outputs) });
+    else if ("message" in event && event.message !== undefined) {
+      onEvent({ ...event, message: mask.apply(event.message) });
+    } else onEvent(event);
   }
 
   /** A line of the engine's own. */
@@ -121,6 +126,7 @@ export class Run {
       ...(error instanceof EngineError ? { code: error.code } : {}),
     };
     this.failures.push(failure);
+    if (this.failures.length === 1) for (const listener of this.#failureListeners) listener();
     return failure;
   }
 

@@ -3,7 +3,7 @@
  * remembered, and every message is searched for it. Wrapped values are masked by their wrapping already; this
  * catches what a command, an error or a log line carries in its text.
  */
-import { eachSecret, type PropertyValue } from "./properties.ts";
+import { eachSecret, type PropertyMap, type PropertyValue } from "./properties.ts";
 
 /** Shorter values (a port, "true") are in too many innocent texts to be replaced. */
 const minimumLength = 6;
@@ -57,5 +57,12 @@ export class SecretMask {
       if (result.includes(secret)) result = result.replaceAll(secret, "[secret]");
     }
     return result;
+  }
+
+  /** As `apply`, for every text in a map. */
+  applyToMap(map: PropertyMap): PropertyMap {
+    return JSON.parse(JSON.stringify(map), (_key, value: unknown) =>
+      typeof value === "string" ? this.apply(value) : value,
+    ) as PropertyMap;
   }
 }
