@@ -23,6 +23,9 @@ import { startWorkloads, type Workloads } from "./workloads/index.ts";
 /** The gate waits this long for the seal; in the lab there is little to archive. */
 const gateTimeoutSeconds = "120";
 
+/** One Ctrl-C reaches this process twice: from the terminal, and passed on by npm. */
+const sameSignalMs = 500;
+
 /** What exists of a day so far. Each field is filled as its part comes up. */
 export interface Day {
   options: DayOptions;
@@ -216,8 +219,12 @@ async function main(): Promise<number> {
   );
   const registry = new ProcessRegistry(labDirectories.processes);
   const interruption = new AbortController();
+  let interruptedAt = 0;
+  let isEnding = false;
   const interrupt = (): void => {
     if (interruption.signal.aborted) {
+      if (isEnding || performance.now() - interruptedAt < sameSignalMs) return;
+      isEnding = true;
       process.stderr.write("\nEnding at once; nothing more is sealed.\n");
       void registry.stopAll(0).finally(() => {
         clearSecrets();
@@ -226,6 +233,7 @@ async function main(): Promise<number> {
       });
       return;
     }
+    interruptedAt = performance.now();
     process.stderr.write("\nCtrl-C: sealing and destroying what is up. Once more ends everything at once.\n");
     interruption.abort(new LabError("interrupted by Ctrl-C", exitCodes.interrupted));
   };

@@ -14,6 +14,8 @@ import {
   judgeLeftNames,
   judgePorts,
   judgeSecrets,
+  searchSecrets,
+  type SecretSearch,
 } from "./judge.ts";
 import { renderReport } from "./report.ts";
 import type { PromiseCheck } from "./summary.ts";
@@ -104,6 +106,15 @@ export async function closeDay(day: Day): Promise<{ held: boolean; counts: DayCo
   const promises: PromiseCheck[] = summary.promises;
   let archived: ArchivedDay | undefined;
 
+  const searches: SecretSearch[] = [];
+  const search = (roots: readonly string[]): void => {
+    const { configuration } = day;
+    if (configuration === undefined || day.exposure === undefined) return;
+    const secrets = configuration.secretKeys.map((key) => [key, configuration.values[key] ?? ""] as const);
+    searches.push(searchSecrets(roots, Object.fromEntries(secrets)));
+  };
+
+  await attempt(async () => search(day.engine?.stateFiles ?? []));
   await attempt(() => sealAndDestroy(day));
   await attempt(async () => {
     archived = await readArchivedDay(day);
@@ -124,12 +135,12 @@ export async function closeDay(day: Day): Promise<{ held: boolean; counts: DayCo
     promises.push(judgeBilling(left), judgeLeftNames(await readLeftNames(world.endpoints.hetzner)));
   });
   await attempt(async () => {
-    const { configuration, exposure, engine } = day;
-    if (configuration === undefined || exposure === undefined || engine === undefined) return;
+    const { configuration, exposure } = day;
+    if (configuration === undefined || exposure === undefined) return;
     const { adminCidrs, ssh } = parseStackConfig(configuration.values);
     promises.push(judgePorts(exposure, { ports: [ssh.port, kubernetesApiPort], cidrs: adminCidrs }));
-    const secrets = configuration.secretKeys.map((key) => [key, configuration.values[key] ?? ""] as const);
-    promises.push(judgeSecrets([labDirectories.logs, ...engine.stateFiles], Object.fromEntries(secrets)));
+    search([labDirectories.logs]);
+    promises.push(judgeSecrets(searches));
   });
 
   progress.phase("Stopping the lab");

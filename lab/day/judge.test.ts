@@ -4,7 +4,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
 import type { DayCounts } from "./counts.ts";
-import { judgeArchive, judgeBilling, judgeExecution, judgePorts, judgeSecrets } from "./judge.ts";
+import {
+  judgeArchive,
+  judgeBilling,
+  judgeExecution,
+  judgePorts,
+  judgeSecrets,
+  searchSecrets,
+} from "./judge.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "lab-judge-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
@@ -59,12 +66,13 @@ test("secrets: found in clear and as base64, by name and never by value", () => 
   const secrets = { hcloudToken: "a-very-secret-token" };
   const file = path.join(directory, "state.json");
   writeFileSync(file, "{}");
-  assert.equal(judgeSecrets([directory], secrets).held, true);
+  const judge = (...roots: string[]) => judgeSecrets([searchSecrets(roots, secrets)]);
+  assert.equal(judge(directory).held, true);
   for (const leaked of ["a-very-secret-token", Buffer.from("a-very-secret-token").toString("base64")]) {
     writeFileSync(file, JSON.stringify({ leaked }));
-    const check = judgeSecrets([file, path.join(directory, "absent")], secrets);
+    const check = judge(file, path.join(directory, "absent"));
     assert.equal(check.held, false);
     assert.equal(check.detail, "hcloudToken in state.json");
   }
-  assert.equal(judgeSecrets([path.join(directory, "absent")], secrets).held, false);
+  assert.equal(judge(path.join(directory, "absent")).held, false, "a search of nothing proves nothing");
 });

@@ -95,25 +95,39 @@ export function judgePorts(
   };
 }
 
+/** What a search for secrets found. */
+export interface SecretSearch {
+  /** How many files were read. */
+  files: number;
+  /** Secret and file by name, never by value. */
+  found: string[];
+}
+
 /**
- * Promise 6: no secret stands in clear in what the day wrote.
+ * Looks for secrets in clear in what the day wrote.
  * @param roots files and folders to search.
  * @param secrets name to value; a value is also looked for as base64, as Kubernetes Secrets would hold it.
  */
-export function judgeSecrets(
+export function searchSecrets(
   roots: readonly string[],
   secrets: Readonly<Record<string, string>>,
-): PromiseCheck {
-  const found: string[] = [];
-  let files = 0;
+): SecretSearch {
+  const search: SecretSearch = { files: 0, found: [] };
   for (const file of roots.flatMap(listFiles)) {
-    files++;
+    search.files++;
     const content = readFileSync(file);
     for (const [name, value] of Object.entries(secrets)) {
       if (content.includes(value) || content.includes(Buffer.from(value).toString("base64")))
-        found.push(`${name} in ${path.basename(file)}`);
+        search.found.push(`${name} in ${path.basename(file)}`);
     }
   }
+  return search;
+}
+
+/** Promise 6: no secret stands in clear. The state is searched while it holds everything, the logs at the end. */
+export function judgeSecrets(searches: readonly SecretSearch[]): PromiseCheck {
+  const found = [...new Set(searches.flatMap((search) => search.found))];
+  const files = searches.reduce((sum, search) => sum + search.files, 0);
   return {
     promise: "secrets are never in clear in state or logs",
     held: found.length === 0 && files > 0,
