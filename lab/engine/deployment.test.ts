@@ -3,11 +3,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
 import { z } from "zod";
 import { ProcessRegistry } from "../processes.ts";
 import { deleteResources, foundations } from "./deletion.ts";
-import { Deployment, NotAcceptingError, type Registered, resolvePending } from "./deployment.ts";
+import { Deployment, NotAcceptingError, type Registered } from "./deployment.ts";
+import { resolvePending } from "./pending.ts";
 import { IncompleteCreationError, ProviderError } from "./errors.ts";
 import type { EngineEvent } from "./events.ts";
 import type { Goal } from "./goal.ts";
@@ -36,9 +38,10 @@ class Cloud {
     inputs: z.record(z.string(), z.json()),
     replaceOn: ["image", "base"],
     nameProperty: "name",
-    create: async (inputs) => {
+    create: async (inputs, { signal }) => {
       const name = inputs["name"] as string;
       this.calls.push(`create ${name}`);
+      if (inputs["hangs"] === true) await delay(60_000, undefined, { signal });
       const error = this.failing.get(`create ${name}`);
       if (error !== undefined && !(error instanceof IncompleteCreationError)) throw error;
       const id = `id-${this.#next++}`;
@@ -236,6 +239,21 @@ test("pending creations: taken over when found, made when not, reported when som
   await assert.rejects(third.deployment.register(goal("foreign")), NotAcceptingError);
   assert.equal(third.run.failures[0]?.code, "name-taken");
   await resolvePending(third.run, () => true);
+});
+
+test("an operation over its time says so, whatever its provider threw, and stays to be looked up", async () => {
+  const { deployment, run } = await sessions(new Cloud())();
+  const slow = goal("slow", { hangs: true }, { customTimeouts: { create: "30ms" } });
+  await assert.rejects(deployment.register(slow), NotAcceptingError);
+  assert.deepEqual(run.failures, [
+    {
+      urn: urn("slow"),
+      operation: "create",
+      code: "timeout",
+      message: "not done after 30ms, the limit that customTimeouts.create sets",
+    },
+  ]);
+  assert.equal(run.parts.store.state.pendingCreations.length, 1);
 });
 
 test("a generated name stays, a protected resource is not replaced, another provider means a replacement", async () => {

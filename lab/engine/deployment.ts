@@ -5,14 +5,16 @@
  */
 import { deleteResources, recorded } from "./deletion.ts";
 import { applyIgnoreChanges, difference } from "./differences.ts";
-import { AbortedError, EngineError, IncompleteCreationError, ProviderError } from "./errors.ts";
-import type { Goal } from "./goal.ts";
+import { EngineError, IncompleteCreationError, ProviderError } from "./errors.ts";
+import { declared, type Goal } from "./goal.ts";
+import { resolvePending } from "./pending.ts";
 import { checkInputs, guardOutputs } from "./inputs.ts";
 import { masked, plainMap, type PropertyMap } from "./properties.ts";
 import type { Created, OperationContext, ResourceDefinition } from "./provider.ts";
-import type { Run } from "./run.ts";
+import { renameFormer } from "./rename.ts";
+import { about, type Run } from "./run.ts";
 import type { Declared, ResourceRecord } from "./state.ts";
-import { aliasUrns, makeUrn, parseUrn, rootStackType } from "./urn.ts";
+import { aliasUrns, makeUrn, rootStackType } from "./urn.ts";
 
 /** What the program gets back for a resource. */
 export interface Registered {
@@ -76,42 +78,9 @@ export class Deployment {
     const parentAliases = goal.parent === undefined ? [] : (this.#registered.get(goal.parent) ?? []);
     const former = aliasUrns(identity, goal, goal.aliases, parentAliases);
     this.#registered.set(urn, former);
-    this.#renameFormer(urn, goal, former);
+    renameFormer(this.#run.parts.store.state, urn, goal, former, (name) => this.#registered.has(name));
     for (const value of Object.values(goal.inputs)) this.#run.parts.mask.addFrom(value);
     return goal.custom ? this.#custom(urn, goal) : this.#component(urn, goal);
-  }
-
-  /** A resource that stands in the state under a former name gets its new one, everywhere. */
-  #renameFormer(urn: string, goal: Goal, former: readonly string[]): void {
-    const { state } = this.#run.parts.store;
-    const known = (name: string): boolean =>
-      [...state.resources, ...state.pendingCreations].some((record) => record.urn === name);
-    if (known(urn)) return;
-    const old = former.find((name) => known(name) && !this.#registered.has(name));
-    if (old === undefined) return;
-    const renamed = (name: string): string => (name === old ? urn : name);
-    const rename = <T extends Declared>(record: T): T => ({
-      ...record,
-      urn: renamed(record.urn),
-      ...(record.urn === old ? { name: goal.name, type: goal.type } : {}),
-      ...(record.parent === undefined ? {} : { parent: renamed(record.parent) }),
-      ...(record.provider === undefined
-        ? {}
-        : {
-            provider: record.provider.startsWith(`${old}::`)
-              ? urn + record.provider.slice(old.length)
-              : record.provider,
-          }),
-      ...(record.deletedWith === undefined ? {} : { deletedWith: renamed(record.deletedWith) }),
-      dependencies: record.dependencies.map(renamed),
-      propertyDependencies: Object.fromEntries(
-        Object.entries(record.propertyDependencies).map(([key, urns]) => [key, urns.map(renamed)]),
-      ),
-    });
-    // In place: other registrations that wait hold records by URN, not by object, until they act on them.
-    for (const [index, record] of state.resources.entries())
-      state.resources[index] = Object.assign(record, rename(record));
-    state.pendingCreations = state.pendingCreations.map(rename);
   }
 
   #find(urn: string): ResourceRecord | undefined {
@@ -128,8 +97,7 @@ export class Deployment {
       outputs: old?.outputs ?? {},
     };
     this.#put(record, old);
-    if (old === undefined)
-      this.#run.emit({ kind: "resource-started", ...partOf(record), operation: "create" });
+    if (old === undefined) this.#run.emit({ kind: "resource-started", ...about(record, "create") });
     this.#run.finished(record, old === undefined ? "create" : "same", 0);
     return { urn, id: "", outputs: goal.inputs };
   }
@@ -158,8 +126,7 @@ export class Deployment {
       const failure = run.fail("check", error, urn);
       run.emit({
         kind: "resource-failed",
-        ...partOf(declared(urn, goal, {})),
-        operation: "create",
+        ...about(declared(urn, goal, {}), "create"),
         milliseconds: 0,
         message: failure.message,
         ...(failure.code === undefined ? {} : { code: failure.code }),
@@ -405,90 +372,4 @@ export class Deployment {
     const gone = replaced.filter((record) => !store.state.resources.includes(record));
     this.#run.counts.deleted -= gone.length;
   }
-}
-
-/**
- * Turns begun creations that no program will register again into ordinary resources (when something is there),
- * so that they can be deleted, or forgets them.
- */
-export async function resolvePending(run: Run, which: (pending: Declared) => boolean): Promise<void> {
-  const { store } = run.parts;
-  for (const pending of store.state.pendingCreations.filter(which)) {
-    if (run.aborted) throw new AbortedError("The run");
-    const definition = run.parts.providers.definition(pending.type, pending.provider);
-    let found: Created | undefined;
-    try {
-      found = await definition.find?.(plainMap(pending.inputs), run.context(run.ending, pending.urn));
-      if (definition.find === undefined) {
-        run.tell(
-          "warning",
-          `the creation of ${pending.name} was interrupted; there is nothing to look up`,
-          pending.urn,
-        );
-      }
-    } catch (error) {
-      if (!(error instanceof EngineError)) throw error;
-      run.tell(
-        "warning",
-        `${pending.name}, whose creation was interrupted, is left alone: ${error.message}`,
-        pending.urn,
-      );
-    }
-    store.state.pendingCreations = store.state.pendingCreations.filter((other) => other !== pending);
-    if (found !== undefined) {
-      store.state.resources.push({
-        ...pending,
-        id: found.id,
-        outputs: guardOutputs(
-          definition,
-          found.outputs,
-          pending.inputs,
-          pending.additionalSecretOutputs ?? [],
-        ),
-      });
-    }
-    await store.save();
-  }
-}
-
-function declared(urn: string, goal: Goal, inputs: PropertyMap): Declared {
-  return {
-    urn,
-    type: goal.type,
-    name: goal.name,
-    custom: goal.custom,
-    ...(goal.parent === undefined ? {} : { parent: goal.parent }),
-    ...(goal.provider === undefined ? {} : { provider: goal.provider }),
-    inputs,
-    dependencies: goal.dependencies,
-    propertyDependencies: goal.propertyDependencies,
-    ...(goal.deletedWith === undefined ? {} : { deletedWith: goal.deletedWith }),
-    ...(goal.protect ? { protect: true } : {}),
-    ...(goal.customTimeouts === undefined ? {} : { customTimeouts: goal.customTimeouts }),
-    ...(goal.additionalSecretOutputs.length === 0
-      ? {}
-      : { additionalSecretOutputs: goal.additionalSecretOutputs }),
-  };
-}
-
-function partOf(resource: Declared): {
-  urn: string;
-  type: string;
-  name: string;
-  parent?: string;
-  component: boolean;
-} {
-  return {
-    urn: resource.urn,
-    type: resource.type,
-    name: resource.name,
-    ...(resource.parent === undefined ? {} : { parent: resource.parent }),
-    component: !resource.custom,
-  };
-}
-
-/** The short name of a URN, for people. */
-export function shortName(urn: string): string {
-  const { qualifiedType, name } = parseUrn(urn);
-  return `${qualifiedType.split("$").at(-1)} ${name}`;
 }

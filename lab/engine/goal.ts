@@ -2,7 +2,7 @@
 import type resourcePb from "@pulumi/pulumi/proto/resource_pb.js";
 import { UnsupportedError } from "./errors.ts";
 import { fromStruct, type PropertyMap } from "./properties.ts";
-import type { CustomTimeouts } from "./state.ts";
+import type { CustomTimeouts, Declared } from "./state.ts";
 
 /** One alias as the program gave it: a whole URN, or the parts that differ. */
 export type AliasSpecification =
@@ -103,5 +103,26 @@ export function readGoal(request: resourcePb.RegisterResourceRequest): Goal {
       }),
     ],
     ...(Object.keys(customTimeouts).length === 0 ? {} : { customTimeouts }),
+  };
+}
+
+/** The goal as the state keeps it, with checked inputs. */
+export function declared(urn: string, goal: Goal, inputs: PropertyMap): Declared {
+  return {
+    urn,
+    type: goal.type,
+    name: goal.name,
+    custom: goal.custom,
+    ...(goal.parent === undefined ? {} : { parent: goal.parent }),
+    ...(goal.provider === undefined ? {} : { provider: goal.provider }),
+    inputs,
+    dependencies: goal.dependencies,
+    propertyDependencies: goal.propertyDependencies,
+    ...(goal.deletedWith === undefined ? {} : { deletedWith: goal.deletedWith }),
+    ...(goal.protect ? { protect: true } : {}),
+    ...(goal.customTimeouts === undefined ? {} : { customTimeouts: goal.customTimeouts }),
+    ...(goal.additionalSecretOutputs.length === 0
+      ? {}
+      : { additionalSecretOutputs: goal.additionalSecretOutputs }),
   };
 }

@@ -215,7 +215,7 @@ export class Run {
     operation: string,
     work: (signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
-    if (timeout === undefined) return work(this.#end.signal);
+    if (timeout === undefined) return withReason(this.#end.signal, work);
     const limit = new AbortController();
     const timer = setTimeout(
       () =>
@@ -228,10 +228,19 @@ export class Run {
       parseDuration(timeout),
     );
     try {
-      return await work(AbortSignal.any([this.#end.signal, limit.signal]));
+      return await withReason(AbortSignal.any([this.#end.signal, limit.signal]), work);
     } finally {
       clearTimeout(timer);
     }
+  }
+}
+
+/** Runs work; when it ends because of the signal, the error is the signal's reason, whatever was thrown. */
+async function withReason<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  try {
+    return await work(signal);
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
   }
 }
 

@@ -78,3 +78,9 @@ export function aliasUrns(
   found.delete(makeUrn(identity, parent, type, name));
   return [...found];
 }
+
+/** The short name of a URN, for people. */
+export function shortName(urn: string): string {
+  const { qualifiedType, name } = parseUrn(urn);
+  return `${qualifiedType.split("$").at(-1)} ${name}`;
+}

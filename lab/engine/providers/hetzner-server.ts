@@ -14,6 +14,7 @@ import {
 } from "../provider.ts";
 import { HetznerApiError, type HetznerClient } from "./hetzner-client.ts";
 import { demandOurs } from "./hetzner-labels.ts";
+import { imageId, sshKeyIds } from "./hetzner-lookups.ts";
 import { findByName, idOf, moveFirewall } from "./hetzner-named.ts";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -186,56 +187,13 @@ function outputsOf(server: Thing, inputs: PropertyMap): PropertyMap {
   };
 }
 
-/** The id of an image of this name for the server type's architecture, as the real provider looks it up. */
-async function imageId(client: HetznerClient, inputs: ServerInputs, signal: AbortSignal): Promise<number> {
-  if (/^\d+$/.test(inputs.image)) return Number(inputs.image);
-  const type = await findByName(client, "server_types", inputs.serverType, signal);
-  if (type === undefined) {
-    throw new ProviderError("not-found", `there is no server type "${inputs.serverType}"`);
-  }
-  const architecture = String(type["architecture"]);
-  const images = await client.list(
-    "images",
-    { architecture, include_deprecated: "true", name: inputs.image },
-    signal,
-  );
-  const image = images.find((candidate) => candidate["name"] === inputs.image);
-  if (image === undefined) {
-    throw new ProviderError("not-found", `there is no image "${inputs.image}" for ${architecture}`);
-  }
-  if ((image["deprecated"] ?? null) !== null && inputs.allowDeprecatedImages !== true) {
-    throw new ProviderError(
-      "image-deprecated",
-      `the image "${inputs.image}" is deprecated; take another, or set allowDeprecatedImages`,
-    );
-  }
-  return Number(image["id"]);
-}
-
-async function sshKeyIds(
-  client: HetznerClient,
-  keys: readonly string[],
-  signal: AbortSignal,
-): Promise<number[]> {
-  return Promise.all(
-    keys.map(async (key) => {
-      const byId = /^\d+$/.test(key)
-        ? (await client.find("GET", `/ssh_keys/${key}`, signal))?.["ssh_key"]
-        : undefined;
-      const found = (byId as Thing | undefined) ?? (await findByName(client, "ssh_keys", key, signal));
-      if (found === undefined) throw new ProviderError("not-found", `there is no SSH key "${key}"`);
-      return Number(found["id"]);
-    }),
-  );
-}
-
 async function creationBody(
   client: HetznerClient,
   inputs: ServerInputs,
   signal: AbortSignal,
 ): Promise<Thing> {
   const [image, keys] = await Promise.all([
-    imageId(client, inputs, signal),
+    imageId(client, inputs.image, inputs.serverType, inputs.allowDeprecatedImages === true, signal),
     sshKeyIds(client, inputs.sshKeys ?? [], signal),
   ]);
   const publicNet = inputs.publicNets?.[0];
