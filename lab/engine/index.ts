@@ -46,9 +46,14 @@ function checkOptions(options: EngineOptions): void {
   if (problems.length > 0) throw new ConfigurationError("options of the lab engine", problems);
 }
 
+/**
+ * The caller's environment, without what would reach from the caller's own clusters and Pulumi into the rehearsal:
+ * the SDK takes KUBECONFIG as a provider input, and PULUMI_* as options.
+ */
 function environmentOf(options: EngineOptions): Record<string, string> {
   const own = Object.entries(process.env).filter(
-    (entry): entry is [string, string] => entry[1] !== undefined,
+    (entry): entry is [string, string] =>
+      entry[1] !== undefined && entry[0] !== "KUBECONFIG" && !entry[0].startsWith("PULUMI_"),
   );
   return { ...Object.fromEntries(own), ...options.environment };
 }

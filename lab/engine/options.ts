@@ -23,7 +23,7 @@ export interface EngineOptions {
   onEvent?: (event: EngineEvent) => void;
   /** Stops the run: nothing new begins, operations under way are awaited, the program is ended. */
   signal?: AbortSignal;
-  /** Added to this process's environment for the program and for commands. */
+  /** Added to this process's environment (without KUBECONFIG and PULUMI_*) for the program and for commands. */
   environment?: Record<string, string>;
   /** Most operations under way at once. Default 16; at least 1. */
   parallel?: number;

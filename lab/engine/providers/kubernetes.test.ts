@@ -192,6 +192,11 @@ test("objects are written as the real provider writes them, for the owner only, 
 
 test("a cluster, helm, yaml, lists and patches are refused; all mistakes come together", () => {
   assert.match(JSON.stringify(kubernetes.configuration.safeParse({}).error?.issues), /only render mode/);
+  const both = kubernetes.configuration.safeParse({ renderYamlToDirectory: directory, kubeconfig: "x" });
+  assert.match(
+    JSON.stringify(both.error?.issues),
+    /kubeconfig.*not compatible with renderYamlToDirectory|not compatible.*kubeconfig/,
+  );
   const provider = kubernetes.configure({ renderYamlToDirectory: directory });
   for (const type of [
     "kubernetes:helm.sh/v3:Release",

@@ -19,28 +19,40 @@ import {
 import { isNamespaced, objectProblems } from "./kubernetes-validation.ts";
 
 /** Options are JSON text on the wire; those that only matter with a cluster are taken and not used. */
-const configurationSchema = z.strictObject({
-  renderYamlToDirectory: z.string({
-    error: "the lab engine knows only render mode: give the provider a renderYamlToDirectory",
-  }),
-  namespace: z.string().default("default"),
-  alwaysRender: z.string().optional(),
-  cluster: z.string().optional(),
-  clusterIdentifier: z.string().optional(),
-  context: z.string().optional(),
-  deleteUnreachable: z.string().optional(),
-  enableConfigMapMutable: z.string().optional(),
-  enablePatchForce: z.string().optional(),
-  enableSecretMutable: z.string().optional(),
-  enableServerSideApply: z.string().optional(),
-  helmReleaseSettings: z.string().optional(),
-  kubeClientSettings: z.string().optional(),
-  kubeconfig: z.string().optional(),
-  skipUpdateUnreachable: z.string().optional(),
-  suppressDeprecationWarnings: z.string().optional(),
-  suppressHelmHookWarnings: z.string().optional(),
-  upsertExistingObjects: z.string().optional(),
-});
+const configurationSchema = z
+  .strictObject({
+    renderYamlToDirectory: z.string({
+      error: "the lab engine knows only render mode: give the provider a renderYamlToDirectory",
+    }),
+    namespace: z.string().default("default"),
+    alwaysRender: z.string().optional(),
+    cluster: z.string().optional(),
+    clusterIdentifier: z.string().optional(),
+    context: z.string().optional(),
+    deleteUnreachable: z.string().optional(),
+    enableConfigMapMutable: z.string().optional(),
+    enablePatchForce: z.string().optional(),
+    enableSecretMutable: z.string().optional(),
+    enableServerSideApply: z.string().optional(),
+    helmReleaseSettings: z.string().optional(),
+    kubeClientSettings: z.string().optional(),
+    kubeconfig: z.string().optional(),
+    skipUpdateUnreachable: z.string().optional(),
+    suppressDeprecationWarnings: z.string().optional(),
+    suppressHelmHookWarnings: z.string().optional(),
+    upsertExistingObjects: z.string().optional(),
+  })
+  // As the real provider's own check.
+  .superRefine((given, problems) => {
+    for (const key of ["kubeconfig", "cluster", "context"] as const) {
+      if (given[key] === undefined) continue;
+      problems.addIssue({
+        code: "custom",
+        path: [key],
+        message: "is not compatible with renderYamlToDirectory",
+      });
+    }
+  });
 
 /** Namespaces that every cluster has. */
 const defaultNamespaces: ReadonlySet<string> = new Set([
