@@ -5,6 +5,7 @@
 import kafkajs, { type Kafka, type logLevel as KafkaLogLevel } from "kafkajs";
 import { compressFrameSync, decompressFrameSync } from "lz4-napi";
 import type { Logger } from "../core/log.ts";
+import "./request-queue.ts";
 
 const { CompressionCodecs, CompressionTypes, Kafka: KafkaClient, logLevel } = kafkajs;
 
@@ -51,7 +52,9 @@ export function connectKafka(options: KafkaOptions): Kafka {
       () =>
       ({ namespace, level, log }) => {
         const { message, timestamp: _timestamp, logger: _logger, ...fields } = log;
-        const quieter = levels[level] === "info" ? "debug" : levels[level];
+        // An answer with an error is repeated where that helps, and thrown where it does not.
+        const isAnswer = namespace === "Connection" && levels[level] === "error";
+        const quieter = isAnswer ? "warn" : levels[level] === "info" ? "debug" : levels[level];
         logger[quieter]({ ...fields, namespace }, message);
       },
   });
