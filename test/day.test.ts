@@ -100,7 +100,12 @@ test("a leftover server breaks the day; a second day in the clone is refused mea
   const created = await fetch(`${hetzner.endpoint}/servers`, {
     method: "POST",
     headers: { Authorization: `Bearer ${hetzner.token}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ name: "forgotten", server_type: "cpx22", image: "ubuntu-24.04", location: "fsn1" }),
+    body: JSON.stringify({
+      name: "forgotten",
+      server_type: "cpx22",
+      image: "ubuntu-24.04",
+      location: "fsn1",
+    }),
   });
   assert.equal(created.status, 201, await created.text());
 
