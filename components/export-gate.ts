@@ -8,7 +8,7 @@ export interface ExportGateArgs {
   archive: { endpoint: string; region: string; bucket: string };
   archiveAccessKeyId: pulumi.Input<string>;
   archiveSecretAccessKey: pulumi.Input<string>;
-  /** Every other resource of the stack. What the gate does not reach would be deleted beside it. */
+  /** What must outlive the gate's refusal. What the gate does not reach would be deleted beside it. */
   after: pulumi.Resource[];
 }
 
@@ -16,9 +16,9 @@ export interface ExportGateArgs {
 export const gateCommand = "node --import tsx services/archive/gate.ts";
 
 /**
- * Demands a sealed archive before anything is destroyed.
- * It depends on every other resource, so on destroy it goes first and alone; when its command fails, nothing is
- * gone. Create and update do nothing. It has no triggers (a changed trigger would run the delete command during
+ * Demands a sealed archive before anything that it depends on is destroyed.
+ * The stack's last gate depends on every other resource, so on destroy it goes first and alone; when its command
+ * fails, nothing is gone. Create and update do nothing. It has no triggers (a changed trigger would run the delete command during
  * an `up`) and no `deletedWith` (which would skip it).
  */
 export class ExportGate extends pulumi.ComponentResource {

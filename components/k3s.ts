@@ -95,6 +95,8 @@ export class K3s extends pulumi.ComponentResource {
         // Settings and secrets have fixed names, so a change must not try to make a second one.
         enableConfigMapMutable: true,
         enableSecretMutable: true,
+        // A refused destroy forgets services that still run; the next `up` takes them over.
+        upsertExistingObjects: true,
       },
       { parent: this, dependsOn: [printed] },
     );

@@ -89,7 +89,7 @@ for (const stack of ["dev", "prod"] as const) {
       });
 
       test("the export gate reaches every other resource, so it is deleted first and alone", () => {
-        const gate = recording.one("command:local:Command");
+        const gate = recording.one("command:local:Command", "export-gate-sealed-archive");
         const missed = recording.resources
           .filter((resource) => resource.urn !== gate.urn && !reached(recording, gate).has(resource.urn))
           .map((resource) => resource.urn);
@@ -98,6 +98,18 @@ for (const stack of ["dev", "prod"] as const) {
           reached(recording, resource).has(gate.urn),
         );
         assert.deepEqual(dependents, []);
+      });
+
+      test("a gate exists before the cluster may hold data, and holds the servers", () => {
+        const gate = recording.one("command:local:Command", "opening-gate-sealed-archive");
+        for (const server of recording.all("hcloud:index/server:Server"))
+          assert.ok(reached(recording, gate).has(server.urn), server.urn);
+        const day = recording.resources.filter(({ name }) =>
+          ["prepare-day", "archiver", "delivery-root"].includes(name),
+        );
+        assert.ok(day.filter(inCluster).length >= 2);
+        for (const resource of day.filter(inCluster))
+          assert.ok(reached(recording, resource).has(gate.urn), resource.urn);
       });
 
       test("nothing in the cluster is deleted object by object", () => {
@@ -158,9 +170,8 @@ for (const stack of ["dev", "prod"] as const) {
         for (const resource of recording.resources) {
           const later =
             resource.urn === job.urn ||
-            resource.type.endsWith(":ExportGate") ||
+            resource.name.startsWith("export-gate") ||
             resource.type.endsWith(":Delivery") ||
-            resource.type === "command:local:Command" ||
             resource.parent.includes(":Delivery::");
           assert.equal(before.has(resource.urn), !later, resource.urn);
         }

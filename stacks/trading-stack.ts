@@ -123,7 +123,16 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     monitoring,
     gitops,
   ];
-  const prepareDay = new PrepareDay("prepare-day", { k3s, images, after: foundation });
+  const gate = {
+    stack,
+    identity,
+    archive: config.archive,
+    archiveAccessKeyId: secrets.archiveAccessKeyId,
+    archiveSecretAccessKey: secrets.archiveSecretAccessKey,
+  };
+  // An `up` that dies once the cluster may hold data has not come to the export gate; this one is there already.
+  const openingGate = new ExportGate("opening-gate", { ...gate, after: foundation });
+  const prepareDay = new PrepareDay("prepare-day", { k3s, images, after: [...foundation, openingGate] });
   const delivery = new Delivery("delivery", {
     k3s,
     delivery: config.delivery,
@@ -133,14 +142,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
   });
 
   // Before anything is destroyed.
-  new ExportGate("export-gate", {
-    stack,
-    identity,
-    archive: config.archive,
-    archiveAccessKeyId: secrets.archiveAccessKeyId,
-    archiveSecretAccessKey: secrets.archiveSecretAccessKey,
-    after: [...foundation, prepareDay, delivery],
-  });
+  new ExportGate("export-gate", { ...gate, after: [...foundation, openingGate, prepareDay, delivery] });
 
   return {
     clusterId: identity.clusterId,

@@ -8,7 +8,7 @@ test("the defaults are the README's", () => {
     stack: "dev",
     engine: "lab",
     events: 5000,
-    rate: 500,
+    rate: 250,
     seed: 1,
     feed: undefined,
     keep: false,

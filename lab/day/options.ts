@@ -10,7 +10,7 @@ export interface DayOptions {
   engine: "lab" | "pulumi";
   /** Venue messages that the ingestors take in, over all feeds; at least 1. Default 5,000. */
   events: number;
-  /** Venue messages a second, over all feeds. Default 500. */
+  /** Venue messages a second, over all feeds. Default 250. */
   rate: number;
   /** Seed of everything that is made up; the same seed and number of events give the same counts. Default 1. */
   seed: number;
@@ -27,7 +27,7 @@ export const usage = `npm start -- [options]: one whole trading day in the lab
   --stack dev|prod      the stack to bring up (default dev)
   --engine lab|pulumi   the lab's own engine, or the Pulumi CLI on PATH (default lab)
   --events N            venue messages to take in, over all feeds, at least 1 (default 5000)
-  --rate N              venue messages a second (default 500)
+  --rate N              venue messages a second (default 250)
   --seed N              seed of all that is made up; same seed and N, same counts (default 1)
   --feed FILE           replay NDJSON of Alpaca messages instead of the S&P 500's bars
   --keep                stay up after the session until Ctrl-C; then seal and destroy
@@ -70,7 +70,7 @@ export function parseDayOptions(args: string[]): DayOptions | "help" {
         stack: { type: "string", default: "dev" },
         engine: { type: "string", default: "lab" },
         events: { type: "string", default: "5000" },
-        rate: { type: "string", default: "500" },
+        rate: { type: "string", default: "250" },
         seed: { type: "string", default: "1" },
         feed: { type: "string" },
         keep: { type: "boolean", default: false },

@@ -5,7 +5,6 @@
 import kafkajs, { type Kafka, type logLevel as KafkaLogLevel } from "kafkajs";
 import { compressFrameSync, decompressFrameSync } from "lz4-napi";
 import type { Logger } from "../core/log.ts";
-import "./request-queue.ts";
 
 const { CompressionCodecs, CompressionTypes, Kafka: KafkaClient, logLevel } = kafkajs;
 
