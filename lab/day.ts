@@ -13,7 +13,8 @@ import { announcements, startWorld, type World, writeEndpoints } from "./day/wor
 import { labDirectories, labFiles, projectDirectory } from "./directories.ts";
 import { describeError, exitCodes, LabError } from "./errors.ts";
 import { installKafka, type LabKafka, startKafka } from "./kafka/index.ts";
-import { acquireLock } from "./lock.ts";
+import { acquireLock, type ReleaseLock } from "./lock.ts";
+import { lockArchive } from "./parts.ts";
 import { installObjectStore } from "./objectstore/index.ts";
 import { checkPrerequisites } from "./prerequisites.ts";
 import { ProcessRegistry } from "./processes.ts";
@@ -219,6 +220,7 @@ async function main(): Promise<number> {
   );
   const registry = new ProcessRegistry(labDirectories.processes);
   const interruption = new AbortController();
+  let releaseArchive: ReleaseLock | undefined;
   let interruptedAt = 0;
   let isEnding = false;
   const interrupt = (): void => {
@@ -228,6 +230,7 @@ async function main(): Promise<number> {
       process.stderr.write("\nEnding at once; nothing more is sealed.\n");
       void registry.stopAll(0).finally(() => {
         clearSecrets();
+        releaseArchive?.();
         release();
         process.exit(exitCodes.interrupted);
       });
@@ -240,6 +243,7 @@ async function main(): Promise<number> {
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   try {
+    releaseArchive = lockArchive();
     const ended = await registry.endLeftovers();
     if (ended.length > 0) console.error(`Ended what a killed run left behind: ${ended.join(", ")}`);
     clearLastDay();
@@ -247,6 +251,7 @@ async function main(): Promise<number> {
   } finally {
     await registry.stopAll();
     clearSecrets();
+    releaseArchive?.();
     release();
   }
 }

@@ -7,7 +7,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { startHetzner } from "./hetzner/index.ts";
 import { installKafka, startKafka } from "./kafka/index.ts";
-import { acquireLock } from "./lock.ts";
+import { acquireLock, type ReleaseLock } from "./lock.ts";
 import { installObjectStore, startObjectStore } from "./objectstore/index.ts";
 import { labDirectories } from "./directories.ts";
 import type { ProcessRegistry } from "./processes.ts";
@@ -88,11 +88,19 @@ async function startKafkaPart(options: PartOptions): Promise<RunningPart> {
   };
 }
 
-async function startObjectStorePart(options: PartOptions): Promise<RunningPart> {
-  const release = acquireLock(
+/**
+ * Two servers on one folder would spoil it, so whoever serves the archive of this clone locks it.
+ * @throws LabError (exit code 3) when another process serves it.
+ */
+export function lockArchive(): ReleaseLock {
+  return acquireLock(
     path.join(labDirectories.root, "s3.lock"),
-    "The archive of this clone is already being served, see .lab/endpoints.json",
+    "The archives of this clone are being served already, by a day (.lab/endpoints.json) or by the s3 part; stop that first",
   );
+}
+
+async function startObjectStorePart(options: PartOptions): Promise<RunningPart> {
+  const release = lockArchive();
   try {
     await installObjectStore(labDirectories.cache, options.onProgress);
     const store = await startObjectStore({
