@@ -64,8 +64,19 @@ function assertNothingLeft(labDirectory: string): void {
     assert.equal(existsSync(path.join(labDirectory, name)), false, name);
 }
 
-test("a day ends with every promise held, its archive whole and nothing left", async () => {
-  const lab = path.join(directory, "whole");
+test("Ctrl-C while the stack comes up leaves nothing", async () => {
+  const lab = path.join(directory, "day");
+  const day = startDay(lab, "--events", "20");
+  await waitFor(day, "a server", () => day.said().stderr.includes("nodes-kafka-0"));
+  day.child.kill("SIGINT");
+  assert.equal(await day.exited, 130, day.said().stderr);
+  const summary = summaryOf(day);
+  assert.deepEqual([summary.ok, summary.billable_left], [false, 0]);
+  assertNothingLeft(lab);
+});
+
+test("the day after an interrupted one ends with every promise held, its archive whole and nothing left", async () => {
+  const lab = path.join(directory, "day");
   const day = startDay(lab, "--events", "300", "--rate", "300", "--seed", "7");
   const code = await day.exited;
   assert.equal(code, 0, day.said().stderr);
@@ -121,24 +132,6 @@ test("a leftover server breaks the day; a second day in the clone is refused mea
   );
   assert.equal(summary.archive.verified, true);
   assertNothingLeft(lab);
-});
-
-test("Ctrl-C while the stack comes up leaves nothing, and the next day works", async () => {
-  const lab = path.join(directory, "interrupted");
-  const day = startDay(lab, "--events", "20");
-  await waitFor(day, "a bring-up", () => day.said().stderr.includes("Bringing up"));
-  await waitFor(day, "a server", () => /dev-kafka-0|kafka-0/.test(day.said().stderr));
-  day.child.kill("SIGINT");
-  assert.equal(await day.exited, 130, day.said().stderr);
-  const summary = summaryOf(day);
-  assert.deepEqual([summary.ok, summary.billable_left], [false, 0]);
-  assertNothingLeft(lab);
-
-  const next = startDay(lab, "--events", "1", "--stack", "prod");
-  assert.equal(await next.exited, 0, next.said().stderr);
-  const { events, latency_ms: latency } = summaryOf(next);
-  assert.deepEqual(events, { ingested: 1, normalized: 0, commands: 0, results: 0 });
-  assert.deepEqual(latency, { p50: null, p99: null });
 });
 
 test("wrong usage ends with 2 before anything starts", async () => {
