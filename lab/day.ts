@@ -21,8 +21,8 @@ import { ProcessRegistry } from "./processes.ts";
 import { createSession, FeedError, type Session } from "./session/index.ts";
 import { startWorkloads, type Workloads } from "./workloads/index.ts";
 
-/** The gate waits this long for the seal; in the lab there is little to archive. */
-const gateTimeoutSeconds = "120";
+/** The gate waits this long for the seal: longer than the archiver waits for the drain, so that its reason is heard. */
+const gateTimeoutSeconds = "420";
 
 /** One Ctrl-C reaches this process twice: from the terminal, and passed on by npm. */
 const sameSignalMs = 500;
@@ -85,9 +85,16 @@ async function bringUp(day: Day): Promise<void> {
   const { progress, registry, engine, world } = day;
   if (engine === undefined || world === undefined) throw new Error("bringUp before setUp");
   progress.phase(`Bringing up the ${day.options.stack} stack with the ${day.options.engine} engine`);
-  const { outputs, created } = await engine.up(day.interruption);
-  day.outputs = outputs;
-  day.summary.resources.created = created;
+  try {
+    const { outputs, created } = await engine.up(day.interruption);
+    day.outputs = outputs;
+    day.summary.resources.created = created;
+  } catch (error) {
+    day.summary.resources.created = engine.timeline.filter(({ operation }) => operation === "create").length;
+    throw error;
+  }
+  const { outputs } = day;
+  const { created } = day.summary.resources;
   day.exposure = await readExposure(world.endpoints.hetzner);
   progress.line(`${created} resources created; starting Kafka ${outputs.clusterId}`);
   day.kafka = await startKafka({
@@ -97,6 +104,7 @@ async function bringUp(day: Day): Promise<void> {
     clusterId: outputs.clusterId,
     firstPort: world.kafkaPort,
     onProgress: (line) => progress.line(line),
+    signal: day.interruption,
   });
   writeEndpoints(announcements(world, day.kafka));
   day.interruption.throwIfAborted();
@@ -228,7 +236,7 @@ async function main(): Promise<number> {
       if (isEnding || performance.now() - interruptedAt < sameSignalMs) return;
       isEnding = true;
       process.stderr.write("\nEnding at once; nothing more is sealed.\n");
-      void registry.stopAll(0).finally(() => {
+      void registry.close(0).finally(() => {
         clearSecrets();
         releaseArchive?.();
         release();
@@ -242,6 +250,9 @@ async function main(): Promise<number> {
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
+  process.on("SIGHUP", interrupt);
+  // A reader that went away (`npm start | head`) must not end the day before it is destroyed.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     releaseArchive = lockArchive();
     const ended = await registry.endLeftovers();
@@ -249,7 +260,7 @@ async function main(): Promise<number> {
     clearLastDay();
     return await runDay(options, registry, interruption.signal);
   } finally {
-    await registry.stopAll();
+    await registry.close();
     clearSecrets();
     releaseArchive?.();
     release();

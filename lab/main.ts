@@ -75,6 +75,7 @@ async function main(): Promise<number> {
   const signalled = new Promise<NodeJS.Signals>((resolve) => {
     process.once("SIGINT", resolve);
     process.once("SIGTERM", resolve);
+    process.once("SIGHUP", resolve);
   });
   mkdirSync(labDirectories.root, { recursive: true });
   const registry = new ProcessRegistry(labDirectories.processes);
@@ -90,14 +91,14 @@ async function main(): Promise<number> {
   const started = await Promise.race([starting, signalled]);
   if (typeof started === "string") {
     starting.then((running) => running.stop()).catch(() => {});
-    await registry.stopAll(3_000);
+    await registry.close(3_000);
     return exitCodes.interrupted;
   }
   console.log(JSON.stringify(started.announcement));
   const signal = await signalled;
   console.error(`${signal}: stopping ${parsed.part}`);
   await started.stop();
-  return signal === "SIGTERM" ? exitCodes.ok : exitCodes.interrupted;
+  return signal !== "SIGINT" ? exitCodes.ok : exitCodes.interrupted;
 }
 
 try {

@@ -70,7 +70,7 @@ export function announceObjectStore(store: Running<typeof startObjectStore>): An
 
 async function startKafkaPart(options: PartOptions): Promise<RunningPart> {
   const directory = path.join(labDirectories.parts, `kafka-${process.pid}`);
-  await installKafka(labDirectories.cache, options.onProgress);
+  await installKafka(labDirectories.cache, options.onProgress, options.registry);
   const kafka = await startKafka({
     directory,
     cacheDirectory: labDirectories.cache,
@@ -102,7 +102,7 @@ export function lockArchive(): ReleaseLock {
 async function startObjectStorePart(options: PartOptions): Promise<RunningPart> {
   const release = lockArchive();
   try {
-    await installObjectStore(labDirectories.cache, options.onProgress);
+    await installObjectStore(labDirectories.cache, options.onProgress, options.registry);
     const store = await startObjectStore({
       directory: labDirectories.objectStore,
       cacheDirectory: labDirectories.cache,

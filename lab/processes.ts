@@ -30,6 +30,16 @@ export function startTime(pid: number): string | undefined {
   }
 }
 
+/** A record's text; absent when its owner has just removed it. */
+function readRecord(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);
@@ -42,6 +52,7 @@ function signalGroup(pid: number, signal: NodeJS.Signals): void {
 export class ProcessRegistry {
   readonly #directory: string;
   readonly #processes = new Set<LabProcess>();
+  #isClosed = false;
 
   /** @param directory where the pids are recorded, for example `.lab/processes`. */
   constructor(directory: string) {
@@ -58,9 +69,9 @@ export class ProcessRegistry {
     for (const file of readdirSync(this.#directory)) {
       const record = path.join(this.#directory, file);
       const pid = Number(file);
-      const [started, ownerPid, ownerStarted, name] = readFileSync(record, "utf8").split(" ");
-      if (startTime(Number(ownerPid)) === ownerStarted) continue;
-      if (startTime(pid) === started && name !== undefined) {
+      const [started, ownerPid, ownerStarted, name] = readRecord(record)?.split(" ") ?? [];
+      if (name === undefined || startTime(Number(ownerPid)) === ownerStarted) continue;
+      if (startTime(pid) === started) {
         signalGroup(pid, "SIGKILL");
         while (startTime(pid) === started) await delay(20);
         ended.push(name);
@@ -80,6 +91,7 @@ export class ProcessRegistry {
     args: readonly string[],
     options: SpawnOptions = {},
   ): Promise<LabProcess> {
+    if (this.#isClosed) throw new Error(`${name}: the lab is ending, nothing is started any more`);
     const child = spawn(command, args, { stdio: "ignore", ...options, detached: true });
     await new Promise<void>((resolve, reject) => {
       child.once("spawn", resolve);
@@ -113,11 +125,22 @@ export class ProcessRegistry {
       },
     };
     this.#processes.add(started);
+    if (this.#isClosed) {
+      await started.stop(0);
+      throw new Error(`${name}: the lab is ending, nothing is started any more`);
+    }
     return started;
   }
 
   /** Stops everything that still runs, all at once. */
   async stopAll(graceMs?: number): Promise<void> {
-    await Promise.all([...this.#processes].map((running) => running.stop(graceMs)));
+    while (this.#processes.size > 0)
+      await Promise.all([...this.#processes].map((running) => running.stop(graceMs)));
+  }
+
+  /** As `stopAll`, and nothing is started any more: what is about to start meets an error. */
+  async close(graceMs?: number): Promise<void> {
+    this.#isClosed = true;
+    await this.stopAll(graceMs);
   }
 }

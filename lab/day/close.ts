@@ -23,7 +23,7 @@ import type { PromiseCheck } from "./summary.ts";
 /** The Kubernetes API, the other port that may be open; SSH's comes from the configuration. */
 const kubernetesApiPort = 6443;
 
-/** Destroys what is up. The export gate goes first and alone, so its time is the seal's. */
+/** Destroys what is up. Nothing else is deleted while a gate works, so the gates' time is the seal's. */
 async function sealAndDestroy(day: Day): Promise<void> {
   const { engine, progress, summary } = day;
   if (engine === undefined || !(await engine.hasResources())) return;
@@ -34,8 +34,8 @@ async function sealAndDestroy(day: Day): Promise<void> {
     summary.resources.deleted = (await engine.destroy()).deleted;
   } finally {
     const deletions = engine.timeline.slice(before);
-    const gate = deletions.find(({ name }) => name.startsWith("export-gate"));
-    summary.seconds.seal = gate === undefined ? 0 : gate.to - gate.from;
+    const gates = deletions.filter(({ name }) => name.endsWith("gate-sealed-archive"));
+    summary.seconds.seal = gates.reduce((sum, gate) => sum + gate.to - gate.from, 0);
     summary.seconds.destroy = progress.seconds - began - summary.seconds.seal;
   }
 }

@@ -29,7 +29,7 @@ export async function openLabEngine(args: EngineArguments): Promise<DayEngine> {
         if (event.kind === "resource-finished" && event.operation === "delete") deleted++;
         timeline.push({
           name: event.name,
-          operation: event.operation,
+          operation: event.kind === "resource-failed" ? "failed" : event.operation,
           from: progress.seconds - event.milliseconds / 1000,
           to: progress.seconds,
         });

@@ -104,7 +104,7 @@ export async function openPulumiCli(args: EngineArguments): Promise<DayEngine> {
     }
     timeline.push({
       name: nameOf(metadata.urn),
-      operation: metadata.op,
+      operation: event.resOpFailedEvent === undefined ? metadata.op : "failed",
       from: began.get(key) ?? progress.seconds,
       to: progress.seconds,
     });

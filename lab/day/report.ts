@@ -119,7 +119,7 @@ export function renderReport(input: ReportInput): string {
 <style>
 body{font:14px system-ui,sans-serif;max-width:${width}px;margin:2em auto;padding:0 1em;color:#1b1f24}
 svg{width:100%;font:10px system-ui,sans-serif}th{text-align:left;font-weight:600;padding-right:1.5em}
-.grid{stroke:#d9dee5}.create{fill:#2f81f7}.update,.replace{fill:#bf8700}.delete{fill:#8250df}.same{fill:#9aa4b2}
+.grid{stroke:#d9dee5}.create{fill:#2f81f7}.update,.replace{fill:#bf8700}.delete{fill:#8250df}.same{fill:#9aa4b2}.failed{fill:#cf222e}
 .held{color:#1a7f37}.broken{color:#cf222e;font-weight:600}
 </style></head><body>
 <h1>A trading day in the lab: ${escape(summary.stack)}, engine ${escape(summary.engine)}</h1>

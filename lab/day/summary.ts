@@ -52,7 +52,8 @@ export function emptySummary(stack: string, engine: string): DaySummary {
 export function describeSummary(summary: DaySummary): string {
   const { events, archive, latency_ms: latency, seconds } = summary;
   const title = `${summary.ok ? "ok" : "NOT OK"}: ${summary.stack} on the ${summary.engine} engine`;
-  if (summary.error !== undefined && summary.resources.created === 0) return `${title}\n${summary.error}`;
+  const isUntouched = summary.resources.created === 0 && summary.promises.every(({ held }) => held);
+  if (summary.error !== undefined && isUntouched) return `${title}\n${summary.error}`;
   const lines = [
     title,
     `resources  ${summary.resources.created} created, ${summary.resources.deleted} deleted, ${summary.billable_left} left that bill`,
