@@ -279,6 +279,20 @@ test("a redelivered command is executed once, in one life and in the next", asyn
   assert.equal(second.epoch, 2);
 });
 
+test("a command delivered again while its intent is on the way is no more done than the first delivery", async () => {
+  const topics = new FakeTopics();
+  const { executor } = start(topics, new FakeVenue());
+  topics.hold();
+  const first = executor.handle([record(command(1))]);
+  let done = false;
+  const second = executor.handle([record(command(1))]).then(() => (done = true));
+  await turn();
+  assert.equal(done, false, "its offset could be committed before the intent is safe");
+  topics.release();
+  await Promise.all([first, second]);
+  await executor.settled();
+});
+
 test("commands of other venues are left alone; what is no command is put aside", async () => {
   const topics = new FakeTopics();
   const venue = new FakeVenue();

@@ -58,6 +58,8 @@ export class Executor {
   readonly #context: ExecutorOptions["context"];
   readonly #journal: Journal;
   readonly #commands: Map<string, KnownCommand>;
+  /** By command id, until the command need not be delivered again. */
+  readonly #taking = new Map<string, Promise<void>>();
   /** Command id by idempotency key. */
   readonly #keys = new Map<string, string>();
   readonly #maximumInFlight: number;
@@ -152,15 +154,28 @@ export class Executor {
       if (!(error instanceof InvalidEventError)) throw error;
       return putAside(record, error, this.#producer, this.#context);
     }
-    const { command_id, idempotency_key } = command.payload;
+    const { command_id } = command.payload;
     const logger = forEvent(this.#context.logger, command);
     if (command.venue !== this.#venue.name || command.payload.venue !== this.#venue.name) {
       return Promise.resolve();
     }
     if (this.#commands.has(command_id)) {
       logger.info("command is known already, delivered again");
-      return Promise.resolve();
+      // Delivered again after a rebalance while its INTENT is on the way: no more done than the first delivery is.
+      return this.#taking.get(command_id) ?? Promise.resolve();
     }
+    const taking = this.#begin(record, command);
+    this.#taking.set(command_id, taking);
+    void taking.then(
+      () => this.#taking.delete(command_id),
+      () => undefined,
+    );
+    return taking;
+  }
+
+  /** Takes a command that was not known. Resolves when it need not be delivered again. */
+  #begin(record: ReceivedRecord, command: Event<ExecuteTrade>): Promise<void> {
+    const { command_id, idempotency_key } = command.payload;
     const known: KnownCommand = {
       id: command_id,
       idempotencyKey: idempotency_key,
