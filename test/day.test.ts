@@ -12,8 +12,15 @@ import type { DaySummary } from "../lab/day/summary.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "lab-day-"));
 const children = new Set<ChildProcess>();
-after(() => {
-  for (const child of children) child.kill("SIGKILL");
+after(async () => {
+  // A day that a failed test left up closes by itself; killed hard, its brokers and services would stay.
+  await Promise.all(
+    [...children].map(async (child) => {
+      child.kill("SIGTERM");
+      await Promise.race([once(child, "close"), delay(120_000, undefined, { ref: false })]);
+      child.kill("SIGKILL");
+    }),
+  );
   rmSync(directory, { recursive: true, force: true });
 });
 
