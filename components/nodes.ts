@@ -19,8 +19,6 @@ export const nodePlans = [
 ] as const satisfies readonly NodePlan[];
 
 export type NodeName = (typeof nodePlans)[number]["nodeName"];
-export const nodeNames: readonly NodeName[] = nodePlans.map((plan) => plan.nodeName);
-
 export interface NodesArgs {
   /** Name of the stack; servers are called `<stack>-<node name>`. */
   stack: string;

@@ -117,7 +117,7 @@ export const catalog: readonly Deployable[] = [
     kind: "StatefulSet",
     namespace: "strategies",
     entry: "services/apps/executor-near-intents.ts",
-    reads: ["cmd.execute_trade", "exec.journal"],
+    reads: ["cmd.execute_trade", "exec.journal", "exec.trade_result"],
     writes: ["exec.journal", "exec.trade_result"],
     secrets: ["near-intents-relay", "near-intents-signer"],
     stateDirectory: "/var/lib/unrip/executor-state",

@@ -25,11 +25,6 @@ export function parseUrn(urn: string): UrnParts {
   };
 }
 
-/** The resource's own type, without its parents'. */
-export function typeOf(urn: string): string {
-  return parseUrn(urn).qualifiedType.split("$").at(-1) ?? "";
-}
-
 /** The URN of a resource; the root stack leaves no trace in its children's. */
 export function makeUrn(identity: Identity, parent: string | undefined, type: string, name: string): string {
   const parentType = parent === undefined ? undefined : parseUrn(parent).qualifiedType;

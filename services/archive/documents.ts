@@ -100,14 +100,15 @@ export const manifestSchema = z.object({
 });
 export type Manifest = z.infer<typeof manifestSchema>;
 
-/** `data-loss-override.json`: somebody allowed the removal of a cluster that is not sealed. */
-export const dataLossOverrideSchema = z.object({
-  stack: z.string(),
-  clusterId: z.string(),
-  overriddenAt: instantString,
+/** `data-loss-override.json`: somebody allowed the removal of a cluster that is not sealed. For people to read. */
+export interface DataLossOverride {
+  stack: string;
+  clusterId: string;
+  /** RFC 3339. */
+  overriddenAt: string;
   /** User and host name of the machine it was said on. */
-  by: z.string(),
-});
+  by: string;
+}
 
 /** JSON with object keys sorted and without blanks: the same for the same content. */
 export function canonicalJson(value: unknown): string {

@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { toInstant } from "../core/time.ts";
 import type { ClusterArchive } from "./cluster-archive.ts";
 import {
+  type DataLossOverride,
   openedSchema,
   type SealProgress,
   sealProgressSchema,
@@ -94,7 +95,7 @@ async function recordOverride({ archive, report }: GateOptions): Promise<void> {
     clusterId,
     overriddenAt: toInstant(Date.now()),
     by,
-  });
+  } satisfies DataLossOverride);
   const line = "!".repeat(78);
   report(line);
   report(`!! DATA LOSS ALLOWED for cluster ${stack}/${clusterId} by ${by}: it is removed without a seal.`);
