@@ -25,6 +25,7 @@ import { ingestAlpacaStocks } from "../services/venues/alpaca/ingest.ts";
 import { nearExecutionVariables, openNearVenue } from "../services/venues/near-intents/execute.ts";
 import { ingestNearIntents } from "../services/venues/near-intents/ingest.ts";
 import { normalizeNearIntents } from "../services/venues/near-intents/normalize.ts";
+import { topicOffsets } from "../services/bus/topic-offsets.ts";
 
 export const businessDate = "2025-10-14";
 
@@ -197,7 +198,7 @@ export class PipelineWorld {
 
   /** How many records a topic holds. */
   async count(topic: string): Promise<number> {
-    const offsets = await this.admin.fetchTopicOffsets(topic);
+    const offsets = await topicOffsets(this.admin, topic);
     return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);
   }
 

@@ -4,6 +4,7 @@ import { Kafka, logLevel } from "kafkajs";
 import type { Session } from "../session/index.ts";
 import type { Progress } from "./progress.ts";
 import type { World } from "./world.ts";
+import { topicOffsets } from "../../services/bus/topic-offsets.ts";
 
 /** How long the pipeline may stand still, with work left, before the session is given up. */
 const stallMs = 60_000;
@@ -20,7 +21,7 @@ interface Stages {
 
 /** Sum of `high - low` over a topic's partitions; a topic that does not exist yet has no records. */
 async function countRecords(admin: ReturnType<Kafka["admin"]>, topic: string): Promise<number> {
-  const offsets = await admin.fetchTopicOffsets(topic).catch((error: unknown) => {
+  const offsets = await topicOffsets(admin, topic).catch((error: unknown) => {
     if ((error as { type?: string }).type === "UNKNOWN_TOPIC_OR_PARTITION") return [];
     throw error;
   });

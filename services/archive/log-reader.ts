@@ -14,6 +14,7 @@ import {
   readCommitted,
 } from "./kafka-log.ts";
 import type { ArchivedRecord } from "./line.ts";
+import { topicOffsets } from "../bus/topic-offsets.ts";
 
 /** Receives one partition. */
 export interface PartitionReceiver {
@@ -276,7 +277,7 @@ export class LogReader {
       const admin = this.#options.kafka.admin();
       await admin.connect();
       try {
-        const offsets = await admin.fetchTopicOffsets(topic);
+        const offsets = await topicOffsets(admin, topic);
         const found = offsets.find((entry) => entry.partition === partition);
         if (found !== undefined) reading?.receiver.outOfRange(BigInt(found.low), BigInt(found.high));
       } finally {

@@ -8,6 +8,7 @@ import type { Kafka } from "kafkajs";
 import type { ServiceContext } from "../core/service.ts";
 import { failOnCrash } from "./consumer.ts";
 import { received, type ReceivedRecord } from "./record.ts";
+import { topicOffsets } from "./topic-offsets.ts";
 
 /** Arguments of {@link followTopics}. */
 export interface FollowOptions {
@@ -41,7 +42,7 @@ export async function followTopics(options: FollowOptions): Promise<Follower> {
   const ends = new Map<string, bigint>();
   try {
     for (const topic of topics) {
-      for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+      for (const { partition, low, high } of await topicOffsets(admin, topic)) {
         if (high !== low) ends.set(`${topic} ${partition}`, BigInt(high));
       }
     }

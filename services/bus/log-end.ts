@@ -1,6 +1,7 @@
 /** Has a consumer group consumed everything there is? */
 import type { Admin } from "kafkajs";
 import { setTimeout as delay } from "node:timers/promises";
+import { topicOffsets } from "./topic-offsets.ts";
 
 /** A partition whose committed offset is behind its end. */
 export interface Behind {
@@ -20,7 +21,7 @@ export async function behindEnd(admin: Admin, groupId: string, topics: readonly 
   const behind: Behind[] = [];
   for (const topic of topics) {
     const offsets = committed.find((entry) => entry.topic === topic)?.partitions ?? [];
-    for (const { partition, low, high } of await admin.fetchTopicOffsets(topic)) {
+    for (const { partition, low, high } of await topicOffsets(admin, topic)) {
       if (high === low) continue;
       const offset = offsets.find((entry) => entry.partition === partition)?.offset ?? "-1";
       if (BigInt(offset) < BigInt(high)) behind.push({ topic, partition, committed: offset, end: high });
