@@ -17,9 +17,9 @@ export interface TopicDefinition {
   readonly key: string;
   readonly partitions: number;
   readonly retentionMs: number;
-  /** Type of the events on it; null when the records are no events. */
-  readonly schema: EventType | null;
-  /** The deployable that writes it; `*` for all. */
+  /** Types of the events on it; none when the records are no events. */
+  readonly schemas: readonly EventType[];
+  /** The deployable that writes it; `*` stands for any end of the name. */
   readonly owner: string;
 }
 
@@ -37,7 +37,7 @@ export const topics = {
     key: "asset_in|asset_out as the venue named them",
     partitions,
     retentionMs,
-    schema: "raw.near-intents.quote",
+    schemas: ["raw.near-intents.quote"],
     owner: "ingest-near-intents",
   },
   stockStream: {
@@ -46,7 +46,7 @@ export const topics = {
     key: "symbol",
     partitions,
     retentionMs,
-    schema: "raw.alpaca.stock",
+    schemas: ["raw.alpaca.stock"],
     owner: "ingestion-alpaca-stockstream-api",
   },
   swapDemand: {
@@ -55,17 +55,44 @@ export const topics = {
     key: "asset_in|asset_out",
     partitions,
     retentionMs,
-    schema: "norm.swap_demand",
+    schemas: ["norm.swap_demand", "norm.canary"],
     owner: "normalize-near-intents",
+  },
+  stockTrade: {
+    name: "norm.stock_trade",
+    class: "norm",
+    key: "symbol",
+    partitions,
+    retentionMs,
+    schemas: ["norm.stock_trade", "norm.stock_trade_correction", "norm.stock_trade_cancel", "norm.canary"],
+    owner: "normalize-alpaca",
+  },
+  stockQuote: {
+    name: "norm.stock_quote",
+    class: "norm",
+    key: "symbol",
+    partitions,
+    retentionMs,
+    schemas: ["norm.stock_quote"],
+    owner: "normalize-alpaca",
+  },
+  stockBar: {
+    name: "norm.stock_bar",
+    class: "norm",
+    key: "symbol",
+    partitions,
+    retentionMs,
+    schemas: ["norm.stock_bar"],
+    owner: "normalize-alpaca",
   },
   executeTrade: {
     name: "cmd.execute_trade",
     class: "cmd",
-    key: "venue|asset_in|asset_out",
+    key: "venue|asset_in|asset_out, or venue|symbol",
     partitions,
     retentionMs,
-    schema: "cmd.execute_trade",
-    owner: "strategy-dummy",
+    schemas: ["cmd.execute_trade"],
+    owner: "strategy-*",
   },
   journal: {
     // A command's entries are in the partition of the same number as the command, whatever its key hashes to.
@@ -74,8 +101,8 @@ export const topics = {
     key: "command_id",
     partitions,
     retentionMs,
-    schema: "exec.journal",
-    owner: "executor-near-intents",
+    schemas: ["exec.journal"],
+    owner: "executor-*",
   },
   tradeResult: {
     name: "exec.trade_result",
@@ -83,8 +110,17 @@ export const topics = {
     key: "command_id",
     partitions,
     retentionMs,
-    schema: "exec.trade_result",
-    owner: "executor-near-intents",
+    schemas: ["exec.trade_result"],
+    owner: "executor-*",
+  },
+  reconciliation: {
+    name: "exec.reconciliation",
+    class: "exec",
+    key: "venue",
+    partitions,
+    retentionMs,
+    schemas: ["exec.reconciliation"],
+    owner: "executor-*",
   },
   control: {
     name: "control",
@@ -92,7 +128,7 @@ export const topics = {
     key: "name of the service that speaks",
     partitions: 1,
     retentionMs,
-    schema: null,
+    schemas: [],
     owner: "*",
   },
   deadLetter: {
@@ -101,7 +137,7 @@ export const topics = {
     key: "key of the original record",
     partitions,
     retentionMs,
-    schema: null,
+    schemas: [],
     owner: "*",
   },
 } as const satisfies Record<string, TopicDefinition>;

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { derivedFrom, encodeEvent, type Event } from "./envelope.ts";
-import { decodeEvent, eventTypes, InvalidEventError, newEvent, type RawMessage } from "./events.ts";
+import { decodeEvent, eventTypes, InvalidEventError, newEvent } from "./events.ts";
+import { type RawMessage } from "./market-data.ts";
 
 const instant = fc
   .date({ min: new Date("1970-01-01"), max: new Date("2100-01-01"), noInvalidDate: true })

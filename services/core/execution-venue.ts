@@ -1,7 +1,7 @@
 /**
  * The contract between the venue-neutral executor and the venues, which do not know each other.
  */
-import type { ExecuteTrade, FilledAmounts, Reason, TerminalStatus, VenueReference } from "./events.ts";
+import type { ExecuteTrade, FilledAmounts, Reason, TerminalStatus, VenueReference } from "./trading.ts";
 
 /** The venue's part does not accept a command, and nothing has been sent: it ends DENIED. */
 export class RefusedCommandError extends Error {
@@ -68,4 +68,8 @@ export interface ExecutionVenue {
 }
 
 /** Nothing was exchanged. */
-export const nothingFilled: FilledAmounts = { amount_in: "0", amount_out: "0" };
+export function nothingFilled({ instruction }: Pick<ExecuteTrade, "instruction">): FilledAmounts {
+  return instruction.kind === "answer_swap"
+    ? { kind: "swap", amount_in: "0", amount_out: "0" }
+    : { kind: "order", quantity: "0" };
+}

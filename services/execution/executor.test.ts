@@ -3,15 +3,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import type { OutgoingRecord, ReceivedRecord } from "../bus/record.ts";
 import { encodeEvent, type Event } from "../core/envelope.ts";
+import { decodeEvent, newEvent } from "../core/events.ts";
+import { type ExecuteTrade, type JournalEntry, type TradeResult } from "../core/trading.ts";
 import {
-  decodeEvent,
-  newEvent,
-  type ExecuteTrade,
-  type JournalEntry,
-  type TradeResult,
-} from "../core/events.ts";
-import {
-  nothingFilled,
   RefusedCommandError,
   type ExecutionVenue,
   type Settlement,
@@ -53,16 +47,19 @@ class FakeTopics {
   }
 }
 
+/** Nothing was swapped. */
+const nothing = { kind: "swap", amount_in: "0", amount_out: "0" } as const;
+
 /** A venue that answers as the test says. */
 class FakeVenue implements ExecutionVenue {
   readonly name = "near-intents";
   readonly calls: string[] = [];
   readonly asked: { id: string; missed: boolean }[] = [];
   submission: (command: ExecuteTrade) => Promise<Submission> = () => Promise.resolve({ outcome: "accepted" });
-  settlement: (command: ExecuteTrade, signal: AbortSignal) => Promise<Settlement> = (command) =>
+  settlement: (command: ExecuteTrade, signal: AbortSignal) => Promise<Settlement> = () =>
     Promise.resolve({
       status: "FILLED",
-      filled: { amount_in: command.instruction.amount_in, amount_out: command.instruction.amount_out },
+      filled: { kind: "swap", amount_in: "11", amount_out: "10" },
       reference: { tx_hash: "t" },
     });
   refuse: RefusedCommandError | undefined;
@@ -160,7 +157,7 @@ test("a command goes through INTENT and SUBMITTED to FILLED, with one result", a
   const [result, ...others] = topics.results();
   assert.equal(others.length, 0);
   assert.equal(result?.status, "FILLED");
-  assert.deepEqual(result.filled, { amount_in: "11", amount_out: "10" });
+  assert.deepEqual(result.filled, { kind: "swap", amount_in: "11", amount_out: "10" });
   assert.deepEqual(result.reference, { order: `order of ${given.event_id}`, tx_hash: "t" });
   const [event] = topics.of("exec.trade_result").map(({ value }) => decodeEvent("exec.trade_result", value));
   assert.equal(event?.causation_id, given.event_id);
@@ -201,8 +198,7 @@ test("how an order ends decides the result", async () => {
     const topics = new FakeTopics();
     const venue = new FakeVenue();
     venue.submission = () => Promise.resolve(submission);
-    venue.settlement = () =>
-      Promise.resolve({ status: "EXPIRED", reason, filled: nothingFilled, reference: {} });
+    venue.settlement = () => Promise.resolve({ status: "EXPIRED", reason, filled: nothing, reference: {} });
     const { executor } = start(topics, venue);
     await executor.handle([record(command(1))]);
     await executor.settled();
@@ -213,7 +209,7 @@ test("how an order ends decides the result", async () => {
     const [result] = topics.results();
     assert.equal(result?.status, status);
     assert.deepEqual(result.reason, reason);
-    assert.deepEqual(result.filled, nothingFilled);
+    assert.deepEqual(result.filled, nothing);
     const asked = { accepted: [false], unknown: [true], rejected: [], not_sent: [] }[submission.outcome];
     assert.deepEqual(
       venue.asked.map(({ missed }) => missed),
@@ -317,13 +313,13 @@ test("no more commands are under way than allowed", async () => {
   for (let at = 0; at < 5; at += 1) await turn();
   assert.equal(venue.calls.length, 2);
   assert.equal(done, false);
-  open[0]?.({ status: "FILLED", filled: nothingFilled, reference: {} });
+  open[0]?.({ status: "FILLED", filled: nothing, reference: {} });
   await handled;
   await turn();
   assert.equal(venue.calls.length, 3);
-  for (const settle of open) settle({ status: "FILLED", filled: nothingFilled, reference: {} });
+  for (const settle of open) settle({ status: "FILLED", filled: nothing, reference: {} });
   await turn();
-  for (const settle of open) settle({ status: "FILLED", filled: nothingFilled, reference: {} });
+  for (const settle of open) settle({ status: "FILLED", filled: nothing, reference: {} });
   await executor.settled();
   assert.equal(topics.results().length, 3);
 });
@@ -364,7 +360,7 @@ test("wherever a crash cuts the written records off, each command is sent at mos
         const venue = new FakeVenue();
         const reason = { code: "r", message: "" };
         venue.submission = (given) => {
-          const outcome = outcomes[Number(given.instruction.quote_id)] ?? "accepted";
+          const outcome = outcomes[Number(given.idempotency_key.split(":")[1])] ?? "accepted";
           return Promise.resolve(outcome === "accepted" ? { outcome } : { outcome, reason });
         };
         const records = outcomes.map((_, index) => record(command(index)));

@@ -9,14 +9,8 @@ import type { BatchingProducer } from "../bus/producer.ts";
 import type { ReceivedRecord } from "../bus/record.ts";
 import { compare } from "../core/decimal.ts";
 import type { Event } from "../core/envelope.ts";
-import {
-  decodeEvent,
-  InvalidEventError,
-  type ExecuteTrade,
-  type Reason,
-  type TradeResult,
-  type VenueReference,
-} from "../core/events.ts";
+import { decodeEvent, InvalidEventError } from "../core/events.ts";
+import { type ExecuteTrade, type Reason, type TradeResult, type VenueReference } from "../core/trading.ts";
 import { forEvent } from "../core/log.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { fromInstant, toInstant } from "../core/time.ts";
@@ -217,11 +211,12 @@ export class Executor {
   /** Why a command is not executed, as far as that is known without the venue. */
   #refusal(command: ExecuteTrade): Outcome | undefined {
     if (this.#isLate(command)) return this.#late(command);
-    const { amount_out } = command.instruction;
-    if (compare(amount_out, command.limits.max_amount_out) > 0) {
-      return denied("limit_exceeded", `amount_out ${amount_out} is above ${command.limits.max_amount_out}`);
-    }
-    return undefined;
+    const { instruction, limits } = command;
+    if (instruction.kind !== "answer_swap") return undefined;
+    const highest = limits.max_amount_out ?? "0";
+    return compare(instruction.amount_out, highest) > 0
+      ? denied("limit_exceeded", `amount_out ${instruction.amount_out} is above ${highest}`)
+      : undefined;
   }
 
   #isLate(command: ExecuteTrade): boolean {
@@ -303,7 +298,7 @@ export class Executor {
       strategy,
       status: outcome.status,
       ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
-      filled: outcome.filled ?? nothingFilled,
+      filled: outcome.filled ?? nothingFilled(command.payload),
       reference: { ...known.reference, ...outcome.reference },
       completed_at: at,
     };

@@ -6,14 +6,13 @@ import type { BatchingProducer } from "../bus/producer.ts";
 import type { OutgoingRecord, ReceivedRecord } from "../bus/record.ts";
 import { topics } from "../bus/topics.ts";
 import { derivedFrom, encodeEvent, type Event } from "../core/envelope.ts";
+import { decodeEvent, newEvent } from "../core/events.ts";
 import {
-  decodeEvent,
-  newEvent,
   type ExecuteTrade,
   type JournalEntry,
   type TradeResult,
   type VenueReference,
-} from "../core/events.ts";
+} from "../core/trading.ts";
 import { derivedEventId } from "../core/ids.ts";
 import { isTerminal, move, type CommandState } from "./state.ts";
 

@@ -2,7 +2,7 @@
  * The states of a command and the steps between them (DESIGN §4). A terminal state is never left; UNKNOWN is
  * left only by the venue's answer.
  */
-import { journalEntry, terminalStatus, type TerminalStatus } from "../core/events.ts";
+import { journalEntry, terminalStatus, type TerminalStatus } from "../core/trading.ts";
 
 /** RECEIVED is not written down: a command without an entry has been received at most. */
 export type CommandState = "RECEIVED" | "INTENT" | "SUBMITTED" | "UNKNOWN" | TerminalStatus;

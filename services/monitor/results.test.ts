@@ -20,7 +20,7 @@ function resultRecord(index: number, latencyMs: number): ReceivedRecord {
       idempotency_key: `k${index}`,
       strategy: "dummy",
       status: "FILLED",
-      filled: { amount_in: "1", amount_out: "1" },
+      filled: { kind: "swap", amount_in: "1", amount_out: "1" },
       reference: {},
       completed_at: ingestedAt,
     },

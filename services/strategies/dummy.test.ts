@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { encodeEvent, type Event } from "../core/envelope.ts";
-import { decodeEvent, newEvent, type SwapDemand } from "../core/events.ts";
+import { decodeEvent, newEvent } from "../core/events.ts";
+import { type SwapDemand } from "../core/market-data.ts";
 import { derivedEventId } from "../core/ids.ts";
 import { dummyStrategy, lot } from "./dummy.ts";
 import { commandRecord, Reactor } from "./reactor.ts";
@@ -55,6 +56,7 @@ test("a command answers its demand: valid, never better for the taker than the s
           causation_id,
           correlation_id,
         } = decodeEvent("cmd.execute_trade", commandRecord(command).value);
+        assert.ok(trade.instruction.kind === "answer_swap");
         const { amount_in, amount_out, exact } = trade.instruction;
         assert.equal(
           exact === "in" ? amount_in : amount_out,

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { integer } from "../core/config.ts";
 import { ceil, floor, multiply } from "../core/decimal.ts";
 import type { Event } from "../core/envelope.ts";
-import type { SwapDemand } from "../core/events.ts";
+import type { SwapDemand } from "../core/market-data.ts";
 import type { ServiceDefinition } from "../core/service.ts";
 import { fromInstant, toInstant } from "../core/time.ts";
 import { startStrategy, type Decision, type Strategy } from "./reactor.ts";

@@ -6,7 +6,9 @@ import type { OutgoingRecord } from "../bus/record.ts";
 import { topics } from "../bus/topics.ts";
 import { startStage } from "../bus/stage.ts";
 import { derivedFrom, encodeEvent, type Event } from "../core/envelope.ts";
-import { newEvent, type ExecuteTrade, type SwapDemand } from "../core/events.ts";
+import { newEvent } from "../core/events.ts";
+import { type ExecuteTrade } from "../core/trading.ts";
+import { type SwapDemand } from "../core/market-data.ts";
 import { derivedEventId } from "../core/ids.ts";
 import type { ServiceContext } from "../core/service.ts";
 
@@ -62,12 +64,23 @@ export function commandsOf(
 
 /** The command's record. Commands of a pair at a venue keep their order. */
 export function commandRecord(command: Event<ExecuteTrade>): OutgoingRecord {
-  const { asset_in, asset_out } = command.payload.instruction;
   return {
     topic: topics.executeTrade.name,
-    key: `${command.venue}|${asset_in}|${asset_out}`,
+    key: `${command.venue}|${traded(command.payload)}`,
     value: encodeEvent(command),
   };
+}
+
+/** What a command trades: the pair of assets or the symbol. */
+function traded({ instruction }: ExecuteTrade): string {
+  switch (instruction.kind) {
+    case "answer_swap":
+      return `${instruction.asset_in}|${instruction.asset_out}`;
+    case "place_order":
+      return instruction.symbol;
+    case "canary":
+      return instruction.canary_id;
+  }
 }
 
 /** Starts a service that runs one strategy. @throws KafkaJSError when no broker answers. */

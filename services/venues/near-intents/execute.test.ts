@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ExecuteTrade } from "../../core/events.ts";
+import type { ExecuteTrade } from "../../core/trading.ts";
 import { RefusedCommandError } from "../../core/execution-venue.ts";
 import { until } from "../../core/testing.ts";
 import { encodeBase58 } from "./base58.ts";
@@ -43,7 +43,9 @@ function make(graceMs = 50) {
   return { relay, venue };
 }
 
-function command(more: Partial<ExecuteTrade["instruction"]> = {}, deadlineMs = 60_000): ExecuteTrade {
+type Swap = Extract<ExecuteTrade["instruction"], { kind: "answer_swap" }>;
+
+function command(more: Partial<Swap> = {}, deadlineMs = 60_000): ExecuteTrade {
   return {
     command_id: "2ed6657d-e927-568b-95e1-2665a8aea6a2",
     idempotency_key: "dummy:q",
@@ -142,7 +144,7 @@ test("a used quote is filled when the relay calls it settled, not earlier", asyn
   relay.statuses.set("intent", "SETTLED");
   assert.deepEqual(await settlement, {
     status: "FILLED",
-    filled: { amount_in: "1000", amount_out: "997" },
+    filled: { kind: "swap", amount_in: "1000", amount_out: "997" },
     reference: { intent_hash: "intent", tx_hash: "tx" },
   });
   assert.ok(relay.asked.every((hash) => hash === "intent"));

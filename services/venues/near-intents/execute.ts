@@ -1,7 +1,7 @@
 /** Executes commands at NEAR Intents: answers quotes with signed intents and finds out whether they settled. */
 import { z } from "zod";
 import { text, url } from "../../core/config.ts";
-import type { ExecuteTrade, VenueReference } from "../../core/events.ts";
+import type { ExecuteTrade, VenueReference } from "../../core/trading.ts";
 import {
   nothingFilled,
   RefusedCommandError,
@@ -99,7 +99,7 @@ export class NearVenue implements ExecutionVenue {
 
   /** Signs the intent. The same command gives the same bytes, so it can settle at most once. */
   prepare(command: ExecuteTrade): PreparedOrder {
-    const { quote_id, asset_in, asset_out, amount_in, amount_out, exact } = command.instruction;
+    const { quote_id, asset_in, asset_out, amount_in, amount_out, exact } = swapOf(command);
     if (asset_in === asset_out) {
       throw new RefusedCommandError("same_asset", `${asset_in} cannot be swapped for itself`);
     }
@@ -161,7 +161,7 @@ export class NearVenue implements ExecutionVenue {
         const found = referenceOf(used, data?.hash);
         if (status === "SETTLED") return filled(command, found);
         if (status === "NOT_FOUND_OR_NOT_VALID") {
-          if (isDecided) return expired(used !== undefined, found);
+          if (isDecided) return expired(command, used !== undefined, found);
           // Nothing has come of it so far; the deadline, or news, decides.
           if (used === undefined) continue;
         }
@@ -229,17 +229,22 @@ function referenceOf(used: QuoteUsed | undefined, txHash: string | null | undefi
 }
 
 function filled(command: ExecuteTrade, reference: VenueReference): Settlement {
-  const { amount_in, amount_out } = command.instruction;
-  return { status: "FILLED", filled: { amount_in, amount_out }, reference };
+  const { amount_in, amount_out } = swapOf(command);
+  return { status: "FILLED", filled: { kind: "swap", amount_in, amount_out }, reference };
 }
 
-function expired(wasUsed: boolean, reference: VenueReference): Settlement {
+function swapOf({ instruction }: ExecuteTrade) {
+  if (instruction.kind === "answer_swap") return instruction;
+  throw new RefusedCommandError("unsupported_instruction", `NEAR Intents has no ${instruction.kind}`);
+}
+
+function expired(command: ExecuteTrade, wasUsed: boolean, reference: VenueReference): Settlement {
   return {
     status: "EXPIRED",
     reason: wasUsed
       ? { code: "not_settled", message: "the quote was used, but did not settle before its deadline" }
       : { code: "not_chosen", message: "the quote was not used before its deadline" },
-    filled: nothingFilled,
+    filled: nothingFilled(command),
     reference,
   };
 }

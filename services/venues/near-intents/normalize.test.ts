@@ -3,7 +3,8 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { RefusedEventError } from "../../bus/stage.ts";
 import { encodeEvent, type Event } from "../../core/envelope.ts";
-import { decodeEvent, newEvent, type RawMessage } from "../../core/events.ts";
+import { decodeEvent, newEvent } from "../../core/events.ts";
+import { type RawMessage } from "../../core/market-data.ts";
 import { rawEventId } from "../../core/ids.ts";
 import { demandRecord, normalizeQuote } from "./normalize.ts";
 
