@@ -1,7 +1,14 @@
 /**
  * The contract between the venue-neutral executor and the venues, which do not know each other.
  */
-import type { ExecuteTrade, FilledAmounts, Reason, TerminalStatus, VenueReference } from "./trading.ts";
+import type {
+  AccountSnapshot,
+  ExecuteTrade,
+  FilledAmounts,
+  Reason,
+  TerminalStatus,
+  VenueReference,
+} from "./trading.ts";
 
 /** The venue's part does not accept a command, and nothing has been sent: it ends DENIED. */
 export class RefusedCommandError extends Error {
@@ -39,8 +46,28 @@ export interface Settlement {
 export interface PreparedOrder {
   /** What the venue knows it by; written to the journal before it is sent. */
   readonly reference: VenueReference;
-  /** Sends it, once. Never throws for what the venue or the network does. */
+  /** What it trades, as risk limits name it: the symbol, or the assets of a swap. */
+  readonly symbols: readonly string[];
+  /** Money at stake in the account's currency, as a decimal; undefined where nobody can tell before the fill. */
+  readonly notional: string | undefined;
+  /** Sends it, once, unless the command's deadline has passed. Never throws for what the venue or the network does. */
   submit(): Promise<Submission>;
+}
+
+/** The venue's market hours and clock. */
+export interface MarketClock {
+  /** The venue's own time, milliseconds since the epoch. */
+  now: number;
+  /** Whether orders may be executed now; venues that never close say true. */
+  isOpen: boolean;
+}
+
+/** A fill that the venue reports for one of our orders. */
+export interface ReportedFill {
+  /** The id that the order carries from us: `client_order_id`, quote hash. */
+  orderId: string;
+  filled: FilledAmounts;
+  reference: VenueReference;
 }
 
 /** A venue's executing side. */
@@ -48,12 +75,18 @@ export interface ExecutionVenue {
   /** As in the commands' `venue`. */
   readonly name: string;
   /**
+   * After a command's deadline, how long an order that was sent in time may still become visible, in milliseconds:
+   * "not there" counts only then.
+   */
+  readonly graceMs: number;
+  /**
    * Makes the order of a command: without side effects, the same for the same command.
    * @throws RefusedCommandError when the command cannot be executed here.
    */
   prepare(command: ExecuteTrade): PreparedOrder;
   /**
-   * Finds out how an order ended: waits for the venue's word, and asks where none comes.
+   * Finds out how an order ended: waits for the venue's word, and asks where none comes. An order that the venue does
+   * not know is EXPIRED (reason `not_found`) once the deadline and the grace time have passed, not earlier.
    * @param missed the order may be from an earlier life of this process: its news may have been missed.
    * @param signal aborts the wait (rejects); the order's end stays open.
    */
@@ -63,6 +96,17 @@ export interface ExecutionVenue {
     missed: boolean,
     signal: AbortSignal,
   ): Promise<Settlement>;
+  /**
+   * Asks the venue to end an order that may rest there; how it ended still comes through {@link settle}. Absent where
+   * orders end by their deadline anyway. Resolves also when there was nothing to cancel; throws nothing.
+   */
+  cancel?(command: ExecuteTrade, reference: VenueReference): Promise<void>;
+  /** What the account holds; absent where the venue does not tell. @throws Error when it cannot be learnt. */
+  account?(): Promise<AccountSnapshot>;
+  /** Market hours and clock; absent where the venue tells neither. @throws Error when it cannot be learnt. */
+  clock?(): Promise<MarketClock>;
+  /** Calls `listener` for every fill that is reported, also for orders that nobody waits for any more. */
+  onFill?(listener: (fill: ReportedFill) => void): void;
   /** Ends the connections. */
   close(): Promise<void>;
 }

@@ -53,6 +53,7 @@ const nothing = { kind: "swap", amount_in: "0", amount_out: "0" } as const;
 /** A venue that answers as the test says. */
 class FakeVenue implements ExecutionVenue {
   readonly name = "near-intents";
+  readonly graceMs = 0;
   readonly calls: string[] = [];
   readonly asked: { id: string; missed: boolean }[] = [];
   submission: (command: ExecuteTrade) => Promise<Submission> = () => Promise.resolve({ outcome: "accepted" });
@@ -67,6 +68,8 @@ class FakeVenue implements ExecutionVenue {
     if (this.refuse !== undefined) throw this.refuse;
     return {
       reference: { order: `order of ${command.command_id}` },
+      symbols: ["a", "b"],
+      notional: undefined,
       submit: () => {
         this.calls.push(command.command_id);
         return this.submission(command);

@@ -72,13 +72,13 @@ export class NearVenue implements ExecutionVenue {
   readonly #relay: Pick<Relay, "request" | "status" | "close">;
   readonly #signer: Signer;
   readonly #salt: Buffer;
-  readonly #graceMs: number;
+  readonly graceMs: number;
   readonly #watches = new Map<string, QuoteWatch>();
 
   constructor(options: NearVenueOptions) {
     this.#signer = options.signer;
     this.#salt = options.salt;
-    this.#graceMs = options.graceMs ?? defaultGraceMs;
+    this.graceMs = options.graceMs ?? defaultGraceMs;
     this.#relay = options.openRelay({
       onUsed: (quoteHash, used) => {
         const watch = this.#watches.get(quoteHash);
@@ -117,6 +117,9 @@ export class NearVenue implements ExecutionVenue {
     };
     return {
       reference: { quote_id, quote_hash: hash, nonce: data.payload.nonce },
+      symbols: [asset_in, asset_out],
+      // Base units of two assets: nobody has told a price in money.
+      notional: undefined,
       submit: () => this.#submit(hash, response),
     };
   }
@@ -143,7 +146,7 @@ export class NearVenue implements ExecutionVenue {
     const watch = this.#watches.get(quoteHash) ?? new QuoteWatch();
     this.#watches.set(quoteHash, watch);
     watch.ask ||= missed;
-    const decided = fromInstant(command.deadline) + this.#graceMs;
+    const decided = fromInstant(command.deadline) + this.graceMs;
     const wake = (): void => watch.wake();
     signal.addEventListener("abort", wake);
     try {
