@@ -23,13 +23,18 @@ test("a node that is asked for more than it has does not fit", () => {
   assert.equal(fit(nodes, [{ ...pod(2000, 2000), node: "b" }])[0]?.fits, true);
 });
 
-test("everything fits on the smallest machines that the program accepts, with a tenth to spare", () => {
+test("everything at once fits on the smallest machines that the program accepts, what runs all day with a tenth to spare", () => {
   const nodes = nodePlans.map((plan) => ({
     name: plan.nodeName,
     allocatable: allocatable(plan.role === "kafka" ? minimum.broker : minimum.controlPlane, plan.role),
   }));
-  for (const result of fit(nodes, placedPods())) {
-    assert.ok(result.fits, JSON.stringify(result));
+  for (const result of fit(nodes, placedPods())) assert.ok(result.fits, JSON.stringify(result));
+  // The Job has ended before the services start, so the spare is what is left beside those that run all day.
+  const jobs = catalog.filter(({ kind }) => kind === "Job").map(({ name }) => name);
+  for (const result of fit(
+    nodes,
+    placedPods().filter(({ name }) => !jobs.includes(name)),
+  )) {
     assert.ok(result.requested.memory <= result.allocatable.memory * 0.9, JSON.stringify(result));
     assert.ok(result.requested.cpu <= result.allocatable.cpu * 0.9, JSON.stringify(result));
   }

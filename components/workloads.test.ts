@@ -90,6 +90,15 @@ for (const service of catalog) {
       HTTP_PORT: "8080",
       DRAIN_AFTER: drainsAfter(service).join(","),
       ...(service.name === "archiver" ? { DRAINING_SERVICES: drainingServices().join(",") } : {}),
+      ...(service.name === "result-monitor"
+        ? {
+            MONITORED_GROUPS:
+              "normalize-near-intents:raw.near-intents.quote,normalize-alpaca:stock-stream-$(BUSINESS_DATE)," +
+              "strategy-dummy:norm.swap_demand+norm.stock_trade,executor-near-intents:cmd.execute_trade," +
+              "executor-alpaca:cmd.execute_trade,result-monitor:exec.trade_result",
+            CANARY_VENUES: "near-intents,alpaca",
+          }
+        : {}),
       ...(service.stateDirectory === undefined ? {} : { STATE_DIRECTORY: service.stateDirectory }),
     });
     assert.deepEqual(envFrom, [

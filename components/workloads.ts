@@ -1,6 +1,13 @@
 /** From a row of the catalog to Kubernetes objects. Pure: the same objects go to Git and to the cluster. */
 import type { types } from "@pulumi/kubernetes";
-import { catalog, type Deployable, drainingServices, drainsAfter } from "../services/catalog.ts";
+import {
+  catalog,
+  consumerGroups,
+  type Deployable,
+  drainingServices,
+  drainsAfter,
+  executionVenues,
+} from "../services/catalog.ts";
 import { settingsName } from "./settings-name.ts";
 
 type Job = types.input.batch.v1.Job;
@@ -58,8 +65,19 @@ function environmentOf(service: Deployable): { name: string; value: string }[] {
     DRAIN_AFTER: drainsAfter(service).join(","),
   };
   if (service.name === "archiver") environment["DRAINING_SERVICES"] = drainingServices().join(",");
+  if (service.name === "result-monitor") Object.assign(environment, monitored());
   if (service.stateDirectory !== undefined) environment["STATE_DIRECTORY"] = service.stateDirectory;
   return Object.entries(environment).map(([name, value]) => ({ name, value }));
+}
+
+/** What the monitor watches, from the catalog: `group:topic+topic,group:topic`, and the venues to probe. */
+function monitored(): Record<string, string> {
+  const groups = consumerGroups().map(({ group, topics }) => `${group}:${topics.join("+")}`);
+  return {
+    // These objects stand in Git, the date is the cluster's: Kubernetes puts the setting in.
+    MONITORED_GROUPS: groups.join(",").replaceAll("<business-date>", "$(BUSINESS_DATE)"),
+    CANARY_VENUES: executionVenues().join(","),
+  };
 }
 
 function probe(path: string, failureThreshold: number) {

@@ -33,10 +33,20 @@ export interface Deployable {
   namespace: Namespace;
   /** Entry point below the repository root, also inside the image. */
   entry: `services/apps/${string}.ts`;
-  /** Topics consumed. `<business-date>` stands for the cluster's business date, `*` for every topic. */
+  /**
+   * Topics consumed all day, in a consumer group with the service's name. `<business-date>` stands for the cluster's
+   * business date, `*` for every topic (the archiver, which has no group).
+   */
   reads: readonly string[];
+  /** Topics whose earlier records are only read back at start, without a group. */
+  recovers?: readonly string[];
   /** Topics produced. Dead letters and `control` answers are common to all and not listed. */
   writes: readonly string[];
+  /**
+   * Topics that take its canaries: probes on which nobody trades and which nobody waits for. Sending them ends when a
+   * drain is requested, so no drain order follows from them.
+   */
+  probes?: readonly string[];
   secrets: readonly SecretName[];
   requests: Quantities;
   limits: Quantities;
@@ -48,6 +58,17 @@ export interface Deployable {
 const small = {
   requests: { cpu: "50m", memory: "160Mi" },
   limits: { cpu: "500m", memory: "256Mi" },
+} as const;
+
+/** What the executors of all venues have in common. One pod each; a second one would share the partitions. */
+const executor = {
+  kind: "StatefulSet",
+  namespace: "strategies",
+  reads: ["cmd.execute_trade"],
+  recovers: ["exec.journal", "exec.trade_result", "exec.reconciliation"],
+  writes: ["exec.journal", "exec.trade_result", "exec.reconciliation"],
+  stateDirectory: "/var/lib/unrip/executor-state",
+  ...small,
 } as const;
 
 export const catalog: readonly Deployable[] = [
@@ -103,25 +124,36 @@ export const catalog: readonly Deployable[] = [
     ...small,
   },
   {
+    name: "normalize-alpaca",
+    kind: "Deployment",
+    namespace: "ingestion",
+    entry: "services/apps/normalize-alpaca.ts",
+    reads: ["stock-stream-<business-date>"],
+    writes: ["norm.stock_trade", "norm.stock_quote", "norm.stock_bar"],
+    secrets: [],
+    ...small,
+  },
+  {
     name: "strategy-dummy",
     kind: "Deployment",
     namespace: "strategies",
     entry: "services/apps/strategy-dummy.ts",
-    reads: ["norm.swap_demand"],
+    reads: ["norm.swap_demand", "norm.stock_trade"],
     writes: ["cmd.execute_trade"],
     secrets: [],
     ...small,
   },
   {
     name: "executor-near-intents",
-    kind: "StatefulSet",
-    namespace: "strategies",
     entry: "services/apps/executor-near-intents.ts",
-    reads: ["cmd.execute_trade", "exec.journal", "exec.trade_result"],
-    writes: ["exec.journal", "exec.trade_result"],
     secrets: ["near-intents-relay", "near-intents-signer"],
-    stateDirectory: "/var/lib/unrip/executor-state",
-    ...small,
+    ...executor,
+  },
+  {
+    name: "executor-alpaca",
+    entry: "services/apps/executor-alpaca.ts",
+    secrets: ["alpaca-credentials"],
+    ...executor,
   },
   {
     name: "result-monitor",
@@ -130,6 +162,7 @@ export const catalog: readonly Deployable[] = [
     entry: "services/apps/result-monitor.ts",
     reads: ["exec.trade_result"],
     writes: [],
+    probes: ["raw.near-intents.quote", "stock-stream-<business-date>"],
     secrets: [],
     ...small,
   },
@@ -137,13 +170,11 @@ export const catalog: readonly Deployable[] = [
 
 /**
  * The services that must have drained before `service` can: the producers of the topics it reads.
- * A service's own journal does not count, and the archiver (which reads everything) drains last, by itself.
+ * The archiver (which reads everything) drains last, by itself.
  */
 export function drainsAfter(service: Deployable): string[] {
   return catalog
-    .filter(
-      (other) => other.name !== service.name && other.writes.some((topic) => service.reads.includes(topic)),
-    )
+    .filter((other) => other.writes.some((topic) => service.reads.includes(topic)))
     .map((other) => other.name);
 }
 
@@ -152,4 +183,16 @@ export function drainingServices(): string[] {
   return catalog
     .filter((service) => service.kind !== "Job" && service.name !== "archiver")
     .map((service) => service.name);
+}
+
+/** Every consumer group with the topics it reads; `<business-date>` stands as in the rows. */
+export function consumerGroups(): { group: string; topics: readonly string[] }[] {
+  return catalog
+    .filter(({ reads }) => reads.length > 0 && !reads.includes("*"))
+    .map(({ name, reads }) => ({ group: name, topics: reads }));
+}
+
+/** The venues that commands can be sent to: each has an executor of its name. */
+export function executionVenues(): string[] {
+  return catalog.flatMap(({ name }) => /^executor-(.+)$/.exec(name)?.[1] ?? []);
 }
