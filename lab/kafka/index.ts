@@ -1,4 +1,4 @@
 /** The lab's Kafka. */
 export { KafkaInstallError, KafkaPortInUseError, KafkaStartError } from "./errors.ts";
-export { installKafka, kafkaVersion } from "./install.ts";
+export { installKafka, installKafkaTools, kafkaVersion } from "./install.ts";
 export { type KafkaArguments, type LabKafka, startKafka } from "./start.ts";

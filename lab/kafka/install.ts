@@ -16,7 +16,18 @@ export const kafkaVersion = "4.3.1";
 /** Longest that Maven may take; about 12 s are usual. */
 const installDeadlineMs = 300_000;
 
-const pom = `<?xml version="1.0" encoding="UTF-8"?>
+/** What a set of jars is made of, and what is said while it is fetched. */
+interface JarSet {
+  /** Folder name in the cache, before the pom's fingerprint. */
+  name: string;
+  /** For people: what it is. */
+  title: string;
+  size: string;
+  /** The pom's dependency elements, indented by four blanks. */
+  dependencies: string;
+}
+
+const pomOf = (dependencies: string): string => `<?xml version="1.0" encoding="UTF-8"?>
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>lab</groupId>
@@ -24,17 +35,7 @@ const pom = `<?xml version="1.0" encoding="UTF-8"?>
   <version>1</version>
   <packaging>pom</packaging>
   <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId>
-      <artifactId>kafka_2.13</artifactId>
-      <version>${kafkaVersion}</version>
-    </dependency>
-    <!-- Without a binding to log4j 2 the brokers log nothing. -->
-    <dependency>
-      <groupId>org.apache.logging.log4j</groupId>
-      <artifactId>log4j-slf4j-impl</artifactId>
-      <version>2.25.4</version>
-    </dependency>
+${dependencies}
   </dependencies>
   <build>
     <plugins>
@@ -48,6 +49,43 @@ const pom = `<?xml version="1.0" encoding="UTF-8"?>
 </project>
 `;
 
+const logging = `    <!-- Without a binding to log4j 2 the brokers log nothing. -->
+    <dependency>
+      <groupId>org.apache.logging.log4j</groupId>
+      <artifactId>log4j-slf4j-impl</artifactId>
+      <version>2.25.4</version>
+    </dependency>`;
+
+const server: JarSet = {
+  name: `kafka-${kafkaVersion}`,
+  title: `Apache Kafka ${kafkaVersion}`,
+  size: "45 MB",
+  dependencies: `    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka_2.13</artifactId>
+      <version>${kafkaVersion}</version>
+    </dependency>
+${logging}`,
+};
+
+const tools: JarSet = {
+  name: `kafka-tools-${kafkaVersion}`,
+  title: `Apache Kafka's performance tools ${kafkaVersion}`,
+  size: "60 MB",
+  dependencies: `    <dependency>
+      <groupId>org.apache.kafka</groupId>
+      <artifactId>kafka-tools</artifactId>
+      <version>${kafkaVersion}</version>
+    </dependency>
+${logging}
+    <!-- A Java compiler that needs no JDK: the README asks for a JRE only. -->
+    <dependency>
+      <groupId>org.eclipse.jdt</groupId>
+      <artifactId>ecj</artifactId>
+      <version>3.33.0</version>
+    </dependency>`,
+};
+
 /**
  * Makes Kafka's libraries available; does nothing when they are already there.
  * @param cacheDirectory the lab's cache, for example `.lab/cache`; about 45 MB are put there.
@@ -56,26 +94,48 @@ const pom = `<?xml version="1.0" encoding="UTF-8"?>
  * @returns the folder that holds the jars.
  * @throws KafkaInstallError when Maven is missing or fails, with Maven's own words.
  */
-export async function installKafka(
+export function installKafka(
   cacheDirectory: string,
   onProgress: (line: string) => void = () => undefined,
   registry?: ProcessRegistry,
 ): Promise<string> {
+  return install(server, cacheDirectory, onProgress, registry);
+}
+
+/**
+ * Makes Kafka's own performance tools, and a Java compiler, available to the benchmarks. Same arguments, result and
+ * errors as {@link installKafka}; about 60 MB. Ordinary days do not need them.
+ */
+export function installKafkaTools(
+  cacheDirectory: string,
+  onProgress: (line: string) => void = () => undefined,
+  registry?: ProcessRegistry,
+): Promise<string> {
+  return install(tools, cacheDirectory, onProgress, registry);
+}
+
+async function install(
+  jars: JarSet,
+  cacheDirectory: string,
+  onProgress: (line: string) => void,
+  registry: ProcessRegistry | undefined,
+): Promise<string> {
+  const pom = pomOf(jars.dependencies);
   // Another pom is another folder: a new version never mixes with an old one's jars.
   const fingerprint = createHash("sha256").update(pom).digest("hex").slice(0, 12);
-  const target = path.resolve(cacheDirectory, `kafka-${kafkaVersion}-${fingerprint}`);
+  const target = path.resolve(cacheDirectory, `${jars.name}-${fingerprint}`);
   const libraries = path.join(target, "libraries");
   const marker = path.join(target, "complete");
   if (existsSync(marker)) return libraries;
 
-  onProgress(`fetching Apache Kafka ${kafkaVersion} (45 MB, once)`);
+  onProgress(`fetching ${jars.title} (${jars.size}, once)`);
   // Built beside the target and renamed when whole, so that two installations at once cannot mix.
   const partial = `${target}.partial-${process.pid}`;
   await rm(partial, { recursive: true, force: true });
   await mkdir(partial, { recursive: true });
   try {
     await writeFile(path.join(partial, "pom.xml"), pom);
-    await runMaven(partial, registry ?? new ProcessRegistry(path.join(cacheDirectory, "processes")));
+    await runMaven(jars, partial, registry ?? new ProcessRegistry(path.join(cacheDirectory, "processes")));
     await writeFile(path.join(partial, "complete"), new Date().toISOString());
     await rename(partial, target).catch(async (error: unknown) => {
       if (existsSync(marker)) return; // another installation was faster
@@ -88,7 +148,7 @@ export async function installKafka(
   return libraries;
 }
 
-async function runMaven(directory: string, registry: ProcessRegistry): Promise<void> {
+async function runMaven(jars: JarSet, directory: string, registry: ProcessRegistry): Promise<void> {
   const logFile = path.join(directory, "maven.log");
   const log = await open(logFile, "w");
   try {
@@ -110,7 +170,7 @@ async function runMaven(directory: string, registry: ProcessRegistry): Promise<v
     await maven.stop(1_000);
     const said = (await readFile(logFile, "utf8")).trim().split("\n").slice(-15).join("\n  ");
     throw new KafkaInstallError(
-      `Maven could not fetch Apache Kafka ${kafkaVersion} ` +
+      `Maven could not fetch ${jars.title} ` +
         `(${code === "late" ? `not done after ${installDeadlineMs / 1_000} s` : `exit code ${code}`}). ` +
         `Check the network and Maven's settings, then run again. Maven said:\n  ${said}`,
     );
