@@ -42,9 +42,17 @@ test("every namespace has the same settings, and no secret among them", async ()
       ALPACA_REST_URL: "https://alpaca.example.com",
       ALPACA_UPDATES_URL: "wss://alpaca.example.com/stream",
       ALPACA_SYMBOLS: "SPY,QQQ",
+      ALPACA_REQUESTS_PER_MINUTE: "200",
       NEAR_RELAY_WEBSOCKET_URL: "wss://relay.example.com/ws",
       NEAR_RELAY_RPC_URL: "https://relay.example.com/rpc",
       NEAR_SALT: "252812b3",
+      RISK_MAX_NOTIONAL: "2500.50",
+      RISK_MAX_AMOUNTS: "nep141:wrap.near=1000,nep141:btc.omft.near=20",
+      RISK_MAX_ORDERS_PER_MINUTE: "600",
+      RISK_SYMBOLS: "SPY,nep141:wrap.near",
+      RISK_MAX_COMMAND_AGE_SECONDS: "30",
+      RISK_MAX_CLOCK_SKEW_MS: "500",
+      CANARY_EVERY_SECONDS: "120",
       LOG_LEVEL: "info",
     });
   }

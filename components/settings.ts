@@ -3,7 +3,6 @@ import * as pulumi from "@pulumi/pulumi";
 import { catalog, type Namespace, type SecretName, secretVariables } from "../services/catalog.ts";
 import type { ClusterIdentity } from "./cluster-identity.ts";
 import type { K3s } from "./k3s.ts";
-import { kafkaFacts } from "./kafka-facts.ts";
 import { settingsName } from "./settings-name.ts";
 
 /** Pod Security level of each namespace of seed 000: https://kubernetes.io/docs/concepts/security/pod-security-standards/ */
@@ -22,11 +21,30 @@ export interface SettingsArgs {
   identity: ClusterIdentity;
   /** What services connect to: host:port, comma separated. */
   kafkaBootstrapServers: string;
+  /** Copies of each topic's partitions, and how many must have a record before it counts as written. */
+  replication: { replicationFactor: number; minInsyncReplicas: number };
   archive: { endpoint: string; region: string; bucket: string };
   venues: {
-    alpaca: { streamUrl: string; restUrl: string; updatesUrl: string; symbols: readonly string[] };
+    alpaca: {
+      streamUrl: string;
+      restUrl: string;
+      updatesUrl: string;
+      symbols: readonly string[];
+      requestsPerMinute: number;
+    };
     nearIntents: { relayWebSocketUrl: string; relayRpcUrl: string; salt: string };
   };
+  /** What the executors refuse; units and meaning stand in `stacks/config-schema.ts`. */
+  risk: {
+    maxNotional: string;
+    maxAmounts: Readonly<Record<string, string>>;
+    maxOrdersPerMinute: number;
+    symbols: readonly string[];
+    maxCommandAgeSeconds: number;
+    maxClockSkewMs: number;
+  };
+  /** Seconds between two rounds of canaries. */
+  canaryEverySeconds: number;
   /** Value of each variable that a Secret carries. */
   secrets: Readonly<Record<(typeof secretVariables)[SecretName][number], pulumi.Input<string>>>;
 }
@@ -45,7 +63,7 @@ export class Settings extends pulumi.ComponentResource {
 
   constructor(name: string, args: SettingsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:Settings", name, {}, opts);
-    const { identity, venues, archive } = args;
+    const { identity, venues, archive, risk, replication } = args;
 
     const data: Record<string, pulumi.Input<string>> = {
       STACK: args.stack,
@@ -53,8 +71,8 @@ export class Settings extends pulumi.ComponentResource {
       BUSINESS_DATE: identity.businessDate,
       EXPIRES_AT: identity.expiresAt,
       KAFKA_BROKERS: args.kafkaBootstrapServers,
-      KAFKA_REPLICATION_FACTOR: String(kafkaFacts.replicationFactor),
-      KAFKA_MIN_INSYNC_REPLICAS: String(kafkaFacts.minInsyncReplicas),
+      KAFKA_REPLICATION_FACTOR: String(replication.replicationFactor),
+      KAFKA_MIN_INSYNC_REPLICAS: String(replication.minInsyncReplicas),
       S3_ENDPOINT: archive.endpoint,
       S3_REGION: archive.region,
       S3_BUCKET: archive.bucket,
@@ -62,9 +80,19 @@ export class Settings extends pulumi.ComponentResource {
       ALPACA_REST_URL: venues.alpaca.restUrl,
       ALPACA_UPDATES_URL: venues.alpaca.updatesUrl,
       ALPACA_SYMBOLS: venues.alpaca.symbols.join(","),
+      ALPACA_REQUESTS_PER_MINUTE: String(venues.alpaca.requestsPerMinute),
       NEAR_RELAY_WEBSOCKET_URL: venues.nearIntents.relayWebSocketUrl,
       NEAR_RELAY_RPC_URL: venues.nearIntents.relayRpcUrl,
       NEAR_SALT: venues.nearIntents.salt,
+      RISK_MAX_NOTIONAL: risk.maxNotional,
+      RISK_MAX_AMOUNTS: Object.entries(risk.maxAmounts)
+        .map(([asset, amount]) => `${asset}=${amount}`)
+        .join(","),
+      RISK_MAX_ORDERS_PER_MINUTE: String(risk.maxOrdersPerMinute),
+      RISK_SYMBOLS: risk.symbols.join(","),
+      RISK_MAX_COMMAND_AGE_SECONDS: String(risk.maxCommandAgeSeconds),
+      RISK_MAX_CLOCK_SKEW_MS: String(risk.maxClockSkewMs),
+      CANARY_EVERY_SECONDS: String(args.canaryEverySeconds),
       LOG_LEVEL: "info",
     };
 

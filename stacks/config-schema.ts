@@ -1,5 +1,6 @@
 /** What each `trading:<key>` of `Pulumi.<stack>.yaml` may hold, and its default. */
 import { z } from "zod";
+import { kafkaFacts } from "../components/kafka-facts.ts";
 import { serviceImages } from "../components/versions.ts";
 import { parseCidr } from "./cidr.ts";
 
@@ -59,6 +60,37 @@ const gitops = z.strictObject(
     revision: text("a branch, tag or commit", /^\S+$/),
   },
   { error: "an object with repository, path and revision" },
+);
+
+/** What the executors refuse whatever a strategy says; each limit has a denial reason of its own. */
+const risk = z.strictObject(
+  {
+    /** Money at stake in one order, in the account's currency: quantity × price, or the notional itself. */
+    maxNotional: text('a decimal number in quotes, such as "10000"', /^\d+(\.\d+)?$/).default("10000"),
+    /** What one swap may give of each asset, in base units. Assets that are not named have no limit. */
+    maxAmounts: z
+      .record(
+        text("the id of an asset, such as nep141:wrap.near", /^[^\s,=]+$/),
+        text('base units: a whole number in quotes, such as "1000000"', /^(0|[1-9]\d*)$/),
+        { error: "an object of asset ids and base units" },
+      )
+      .default({}),
+    /** Orders that one executor sends in any minute. */
+    maxOrdersPerMinute: whole("a whole number of orders from 1 to 1000000", 1, 1_000_000).default(6_000),
+    /** Symbols and assets that may be traded; "*" allows all. */
+    symbols: list(
+      text('a symbol or asset id, or "*"', /^[^\s,]+$/),
+      'a list of symbols and asset ids, or ["*"]',
+    ).default(["*"]),
+    /** Age of a command, counted from when its cause was received, in seconds. */
+    maxCommandAgeSeconds: whole("a whole number of seconds from 1 to 86400", 1, 86_400).default(60),
+    /** Difference between the executor's clock and the venue's, in milliseconds. */
+    maxClockSkewMs: whole("a whole number of milliseconds from 1 to 60000", 1, 60_000).default(1_000),
+  },
+  {
+    error:
+      "an object with maxNotional, maxAmounts, maxOrdersPerMinute, symbols, maxCommandAgeSeconds and maxClockSkewMs",
+  },
 );
 
 /** The values that are not secret. Defaults stand here and nowhere else. */
@@ -123,8 +155,10 @@ export const valuesSchema = z.strictObject({
               text("a ticker symbol, such as SPY", /^[A-Z][A-Z0-9./]*$/),
               "a list of ticker symbols",
             ).default(["SPY"]),
+            /** Trading requests that the account may make in a minute. */
+            requestsPerMinute: whole("a whole number of requests from 1 to 100000", 1, 100_000).default(200),
           },
-          { error: "an object with streamUrl, restUrl, updatesUrl and symbols" },
+          { error: "an object with streamUrl, restUrl, updatesUrl, symbols and requestsPerMinute" },
         )
         .prefault({}),
       nearIntents: z.strictObject(
@@ -147,8 +181,22 @@ export const valuesSchema = z.strictObject({
           "host:port, comma separated",
           /^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/,
         ).default("kafka-bootstrap.kafka.svc.cluster.local:9092"),
+        /** Copies of each topic's partitions: 1 where there is one broker (seed 001's first phase). */
+        replicationFactor: whole("a whole number from 1 to 3", 1, 3).default(kafkaFacts.replicationFactor),
+        /** Copies that must have a record before it counts as written; not more than replicationFactor. */
+        minInsyncReplicas: whole("a whole number from 1 to 3", 1, 3).default(kafkaFacts.minInsyncReplicas),
       },
-      { error: "an object with bootstrapServers" },
+      { error: "an object with bootstrapServers, replicationFactor and minInsyncReplicas" },
+    )
+    .prefault({}),
+  risk: risk.prefault({}),
+  canary: z
+    .strictObject(
+      {
+        /** Seconds between two rounds of canaries once trading is ready. */
+        everySeconds: whole("a whole number of seconds from 1 to 3600", 1, 3_600).default(300),
+      },
+      { error: "an object with everySeconds" },
     )
     .prefault({}),
   ssh: z

@@ -37,7 +37,19 @@ test("a small configuration gets the defaults of seed 000", () => {
   assert.equal(config.openHours, 10);
   assert.equal(config.businessDate, undefined);
   assert.deepEqual(config.images, { registry: "ghcr.io/trading-cz", version: "v0.1.0" });
-  assert.equal(config.kafka.bootstrapServers, "kafka-bootstrap.kafka.svc.cluster.local:9092");
+  assert.deepEqual(config.kafka, {
+    bootstrapServers: "kafka-bootstrap.kafka.svc.cluster.local:9092",
+    replicationFactor: 3,
+    minInsyncReplicas: 2,
+  });
+  assert.deepEqual(config.risk, {
+    maxNotional: "10000",
+    maxAmounts: {},
+    maxOrdersPerMinute: 6_000,
+    symbols: ["*"],
+    maxCommandAgeSeconds: 60,
+    maxClockSkewMs: 1_000,
+  });
   assert.equal(config.ssh.port, 22);
   assert.equal(config.venues.alpaca.streamUrl, "wss://stream.data.alpaca.markets/v2/iex");
   assert.equal(config.venues.alpaca.restUrl, "https://paper-api.alpaca.markets");
@@ -89,7 +101,7 @@ test("an unknown key lists the known ones, at the top and inside", () => {
     "trading:venues": '{"alpaca":{"feed":"iex"},"nearIntents":{"salt":"252812b3"}}',
   });
   assert.equal(inner?.key, "trading:venues.alpaca.feed");
-  assert.equal(inner?.allowed, "streamUrl, restUrl, updatesUrl, symbols");
+  assert.equal(inner?.allowed, "streamUrl, restUrl, updatesUrl, symbols, requestsPerMinute");
 });
 
 test("keys of other namespaces are left alone", () => {
@@ -113,6 +125,32 @@ test("the whole internet needs a second word", () => {
   assert.deepEqual(keysOf(mistakes({ "trading:adminCidrs": undefined })), ["trading:adminCidrs"]);
   assert.deepEqual(keysOf(mistakes({ "trading:adminCidrs": "[]" })), ["trading:adminCidrs"]);
   assert.deepEqual(keysOf(mistakes({ "trading:adminCidrs": "203.0.113.0/24" })), ["trading:adminCidrs"]);
+});
+
+test("a limit that cannot be one is a mistake, each by its own key", () => {
+  const limits =
+    '{"maxNotional":10000,"maxAmounts":{"nep141:a,b":"1","usdt":"1.5"},"maxOrdersPerMinute":0,"symbols":[],' +
+    '"maxCommandAgeSeconds":0.5,"maxClockSkewMs":-1,"maxLoss":"1"}';
+  assert.deepEqual(keysOf(mistakes({ "trading:risk": limits })), [
+    "trading:risk.maxAmounts.nep141:a,b",
+    "trading:risk.maxAmounts.usdt",
+    "trading:risk.maxClockSkewMs",
+    "trading:risk.maxCommandAgeSeconds",
+    "trading:risk.maxLoss",
+    "trading:risk.maxNotional",
+    "trading:risk.maxOrdersPerMinute",
+    "trading:risk.symbols",
+  ]);
+});
+
+test("not more copies can be in sync than there are", () => {
+  const [mistake] = mistakes({ "trading:kafka": '{"replicationFactor":1}' });
+  assert.equal(mistake?.key, "trading:kafka.minInsyncReplicas");
+  assert.match(mistake?.allowed ?? "", /which is 1/);
+  const { kafka } = parseStackConfig(
+    exampleEntries({ "trading:kafka": '{"replicationFactor":1,"minInsyncReplicas":1}' }),
+  );
+  assert.deepEqual([kafka.replicationFactor, kafka.minInsyncReplicas], [1, 1]);
 });
 
 test("a missing secret is named with the command that sets it", () => {

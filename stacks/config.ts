@@ -4,6 +4,7 @@
  * itself reads it through `stacks/pulumi-config.ts`.
  */
 import { z } from "zod";
+import { kafkaFacts } from "../components/kafka-facts.ts";
 import { parseCidr } from "./cidr.ts";
 import { secretKeys, secretsSchema, type StackConfig, valueKeys, valuesSchema } from "./config-schema.ts";
 
@@ -140,6 +141,18 @@ function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
       found: "nothing",
       allowed: "an object with repository, path and revision, because trading:delivery is gitops",
       action: "add trading:gitops to Pulumi.<stack>.yaml, or set trading:delivery to direct",
+    });
+  }
+  const { replicationFactor, minInsyncReplicas } = {
+    ...kafkaFacts,
+    ...(typeof values["kafka"] === "object" ? values["kafka"] : {}),
+  };
+  if (minInsyncReplicas > replicationFactor) {
+    mistakes.push({
+      key: "trading:kafka.minInsyncReplicas",
+      found: display(minInsyncReplicas),
+      allowed: `at most trading:kafka.replicationFactor, which is ${display(replicationFactor)}`,
+      action: setValue("trading:kafka.minInsyncReplicas"),
     });
   }
   const networks = Array.isArray(values["adminCidrs"]) ? (values["adminCidrs"] as unknown[]) : [];

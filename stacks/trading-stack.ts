@@ -94,8 +94,11 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     stack,
     identity,
     kafkaBootstrapServers: config.kafka.bootstrapServers,
+    replication: config.kafka,
     archive: config.archive,
     venues: config.venues,
+    risk: config.risk,
+    canaryEverySeconds: config.canary.everySeconds,
     secrets: {
       ALPACA_KEY_ID: secrets.alpacaKeyId,
       ALPACA_SECRET_KEY: secrets.alpacaSecretKey,

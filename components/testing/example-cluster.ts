@@ -43,6 +43,7 @@ export function exampleCluster(stack = "dev") {
     stack,
     identity,
     kafkaBootstrapServers: "kafka-bootstrap.kafka.svc.cluster.local:9092",
+    replication: { replicationFactor: 3, minInsyncReplicas: 2 },
     archive: { endpoint: "https://s3.example.com", region: "fsn1", bucket: "archive" },
     venues: {
       alpaca: {
@@ -50,6 +51,7 @@ export function exampleCluster(stack = "dev") {
         restUrl: "https://alpaca.example.com",
         updatesUrl: "wss://alpaca.example.com/stream",
         symbols: ["SPY", "QQQ"],
+        requestsPerMinute: 200,
       },
       nearIntents: {
         relayWebSocketUrl: "wss://relay.example.com/ws",
@@ -57,6 +59,15 @@ export function exampleCluster(stack = "dev") {
         salt: "252812b3",
       },
     },
+    risk: {
+      maxNotional: "2500.50",
+      maxAmounts: { "nep141:wrap.near": "1000", "nep141:btc.omft.near": "20" },
+      maxOrdersPerMinute: 600,
+      symbols: ["SPY", "nep141:wrap.near"],
+      maxCommandAgeSeconds: 30,
+      maxClockSkewMs: 500,
+    },
+    canaryEverySeconds: 120,
     secrets: {
       ALPACA_KEY_ID: "a",
       ALPACA_SECRET_KEY: "b",
