@@ -38,6 +38,9 @@ export interface Holding {
   cost: Decimal;
 }
 
+/** When a `client_order_id` may be used again: never, or once its order is filled. */
+export type ClientOrderIds = "strict" | "documented";
+
 export interface OrderBookArguments {
   prices: Prices;
   /** Cash at the start, in US dollars. */
@@ -46,6 +49,7 @@ export interface OrderBookArguments {
   fillMs: number;
   /** Whether the venue knows the symbol. */
   isTradable: (symbol: string) => boolean;
+  clientOrderIds: ClientOrderIds;
   onUpdate: (update: TradeUpdate) => void;
 }
 
@@ -76,7 +80,7 @@ export class OrderBook {
     return [...this.#orders.values()].map((order) => ({ ...order }));
   }
 
-  /** How many orders were refused because their `client_order_id` was used before. */
+  /** How many orders came with a `client_order_id` of an order taken before, refused or not. */
   get duplicates(): number {
     return this.#duplicates;
   }
@@ -97,22 +101,24 @@ export class OrderBook {
     return this.#orders.get(id);
   }
 
+  /** The newest order with that id. */
   byClientId(clientOrderId: string): Order | undefined {
     return this.#byClientId.get(clientOrderId);
   }
 
   /**
    * Takes an order. It is shown as `pending_new`, becomes `new` and, when the market allows, `filled` shortly after.
-   * @throws VenueError as the venue would refuse it. A `client_order_id` is refused for good once it was used: stricter
-   *   than what is documented for orders that are filled.
+   * @throws VenueError as the venue would refuse it.
    */
   submit(request: OrderRequest): Order {
     if (!this.#args.isTradable(request.symbol)) {
       throw new VenueError(422, 42210000, `asset "${request.symbol}" not found`);
     }
-    if (request.client_order_id != null && this.#byClientId.has(request.client_order_id)) {
+    const namesake = this.#byClientId.get(request.client_order_id ?? "");
+    if (namesake !== undefined) {
       this.#duplicates++;
-      throw new VenueError(422, 40010001, "client_order_id must be unique");
+      if (this.#args.clientOrderIds === "strict" || namesake.status !== "filled")
+        throw new VenueError(422, 40010001, "client_order_id must be unique");
     }
     const order = newOrder(request, new Date().toISOString());
     if (order.side === "buy" && this.#estimate(order).gt(this.buyingPower)) {

@@ -1,6 +1,8 @@
 /** Alpaca's trading REST API, as far as the lab has it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Decimal } from "decimal.js";
+import { type Faults, type NewsFault, Obstruction } from "../faults.ts";
+import { obstructHttp } from "../http-faults.ts";
 import { type Credentials, headerCredentials, isSame } from "./account.ts";
 import { newYorkInstant, newYorkTime, tradingDays } from "./calendar.ts";
 import { assetId, type Order, orderRequestSchema } from "./order.ts";
@@ -12,6 +14,9 @@ export interface RestArguments {
   credentials: Credentials;
   book: OrderBook;
   prices: Prices;
+  faults: Faults;
+  /** Told of every order that was taken, before anything is answered. */
+  onTaken: (order: Order, news: NewsFault | undefined) => void;
   /** Requests a minute. */
   requestsPerMinute: number;
   accountId: string;
@@ -26,9 +31,15 @@ type Route = (context: {
   request: IncomingMessage;
   query: URLSearchParams;
   id: string;
-}) => Promise<Answer> | Answer;
+}) => Promise<Answer | Obstruction> | Answer | Obstruction;
 
 const ok = (body: unknown): Answer => ({ status: 200, body });
+
+/** What a client gets for a fault that is answered. */
+const faultBodies = {
+  serverError: JSON.stringify({ code: 50010000, message: "internal server error occurred" }),
+  rateLimited: JSON.stringify({ code: 42910000, message: "rate limit exceeded" }),
+};
 
 /** The API's request handler. */
 export function createRest(
@@ -66,11 +77,15 @@ export function createRest(
         const known = error instanceof VenueError ? error : new VenueError(500, 50010000, String(error));
         return { status: known.status, body: { code: known.code, message: known.message } };
       })
-      .then(respond, () => response.destroy());
+      .then((answer) => {
+        if (answer instanceof Obstruction) obstructHttp(answer, request, response, faultBodies);
+        else respond(answer);
+      })
+      .catch(() => response.destroy());
   };
 }
 
-function createRoutes({ book, prices, accountId, startedAt }: RestArguments) {
+function createRoutes({ book, prices, faults, onTaken, accountId, startedAt }: RestArguments) {
   const found = (order: Order | undefined, id: string): Answer => {
     if (order === undefined) throw new VenueError(404, 40410000, `order not found for ${id}`);
     return ok(order);
@@ -108,9 +123,20 @@ function createRoutes({ book, prices, accountId, startedAt }: RestArguments) {
     {
       method: "POST",
       path: /^\/v2\/orders$/,
-      route: async ({ request }) => ok(book.submit(await readOrder(request))),
+      route: async ({ request }) => {
+        const order = await readOrder(request);
+        return faults.order(order.client_order_id ?? "", (news) => {
+          const taken = book.submit(order);
+          onTaken(taken, news);
+          return ok(taken);
+        });
+      },
     },
-    { method: "GET", path: /^\/v2\/orders$/, route: ({ query }) => ok(listOrders(book.orders, query)) },
+    {
+      method: "GET",
+      path: /^\/v2\/orders$/,
+      route: ({ query }) => faults.ask("list") ?? ok(listOrders(book.orders, query)),
+    },
     {
       method: "DELETE",
       path: /^\/v2\/orders$/,
@@ -125,17 +151,22 @@ function createRoutes({ book, prices, accountId, startedAt }: RestArguments) {
       path: /^\/v2\/orders:by_client_order_id$/,
       route: ({ query }) => {
         const id = query.get("client_order_id") ?? "";
-        return found(book.byClientId(id), id);
+        return faults.ask(id) ?? found(book.byClientId(id), id);
       },
     },
-    { method: "GET", path: /^\/v2\/orders\/([^/]+)$/, route: ({ id }) => found(book.byId(id), id) },
+    {
+      method: "GET",
+      path: /^\/v2\/orders\/([^/]+)$/,
+      route: ({ id }) => faults.ask(book.byId(id)?.client_order_id ?? id) ?? found(book.byId(id), id),
+    },
     {
       method: "DELETE",
       path: /^\/v2\/orders\/([^/]+)$/,
-      route: ({ id }) => {
-        book.cancel(id);
-        return { status: 204 };
-      },
+      route: ({ id }) =>
+        faults.change(`cancel ${book.byId(id)?.client_order_id ?? id}`, () => {
+          book.cancel(id);
+          return { status: 204 };
+        }),
     },
     {
       method: "GET",

@@ -6,12 +6,13 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
+import { type AskFault, type FaultKind, type FaultPlan, Faults, type NewsFault } from "../faults.ts";
 import type { PlayOptions } from "../pace.ts";
 import { closeServer, listenOnLoopback } from "../socket.ts";
 import { type Credentials, makeCredentials } from "./account.ts";
 import { parseDataMessage, playToSubscriber, StockFeed } from "./feed.ts";
 import type { Order } from "./order.ts";
-import { OrderBook } from "./order-book.ts";
+import { type ClientOrderIds, OrderBook } from "./order-book.ts";
 import { type PricedMessage, Prices } from "./prices.ts";
 import { createRest } from "./rest.ts";
 import { createMarket, simulatedSymbols, stepMs, testSymbols } from "./simulated-market.ts";
@@ -34,6 +35,13 @@ export interface AlpacaArguments {
   requestsPerMinute?: number;
   /** How long a client of the stream may take to authenticate, in milliseconds; default 10,000. */
   authenticationMs?: number;
+  /** What goes wrong with orders, and how often; default: nothing. */
+  faults?: FaultPlan;
+  /**
+   * Whether a `client_order_id` can be used again. "strict" (default): never. "documented": once its order is filled,
+   * for the venue's documentation promises uniqueness among active orders only, and nobody has seen it after a fill.
+   */
+  clientOrderIds?: ClientOrderIds;
 }
 
 /** The running venue. */
@@ -53,8 +61,12 @@ export interface LabAlpaca extends Credentials {
   play(messages: readonly (string | object)[], options?: PlayOptions): Promise<number>;
   /** The venue's book: every order that it accepted, oldest first. */
   orders(): readonly Order[];
-  /** How many orders were refused because their `client_order_id` was used before. */
+  /** How many orders came with a `client_order_id` of an order taken before, refused or not. */
   duplicateOrders(): number;
+  /** How many order calls each fault happened to. */
+  faultCounts(): Record<FaultKind, number>;
+  /** How many questions about orders each fault happened to. */
+  askFaultCounts(): Record<AskFault, number>;
   close(): Promise<void>;
 }
 
@@ -63,10 +75,13 @@ const iexChannels = 30;
 
 /**
  * Starts the venue.
- * @throws VenuePortInUseError
+ * @throws VenuePortInUseError, FaultPlanError
  */
 export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
   const credentials = makeCredentials();
+  const faults = new Faults(args.faults);
+  /** By order id: what is to happen to its news. */
+  const newsFaults = new Map<string, NewsFault>();
   const prices = new Prices();
   const updates = new TradeUpdates(credentials);
   const known = new Set(args.market === "simulated" ? Object.keys(simulatedSymbols) : []);
@@ -75,7 +90,9 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
     cash: args.cash ?? "100000",
     fillMs: args.fillMs ?? 20,
     isTradable: (symbol) => known.has(symbol),
-    onUpdate: (update) => updates.publish(update),
+    clientOrderIds: args.clientOrderIds ?? "strict",
+    onUpdate: (update) =>
+      faults.deliver(newsFaults.get(update.order.id), update.event !== "new", () => updates.publish(update)),
   });
   const feeds = { iex: new StockFeed(), sip: new StockFeed(), test: new StockFeed() };
   const closed = new AbortController();
@@ -85,6 +102,10 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
       credentials,
       book,
       prices,
+      faults,
+      onTaken: ({ id }, news) => {
+        if (news !== undefined) newsFaults.set(id, news);
+      },
       requestsPerMinute: args.requestsPerMinute ?? 200,
       accountId: randomUUID(),
       startedAt: new Date(),
@@ -143,6 +164,8 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
     rest: `http://127.0.0.1:${port}`,
     orders: () => book.orders,
     duplicateOrders: () => book.duplicates,
+    faultCounts: () => faults.counts,
+    askFaultCounts: () => faults.askCounts,
     play: async (messages, options = {}) => {
       const signal =
         options.signal === undefined ? closed.signal : AbortSignal.any([options.signal, closed.signal]);
@@ -157,6 +180,7 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
     close: async () => {
       closed.abort(new Error("the Alpaca server was closed"));
       book.close();
+      faults.close();
       await closeServer(http, streamServer, updatesServer);
     },
   };

@@ -1,6 +1,7 @@
 /** The relay's auctions and settlement. Who takes the offers is simulated; what an offer must be is not. */
 import { createHash } from "node:crypto";
 import type { NearQuote } from "../../session/index.ts";
+import type { NewsFault } from "../faults.ts";
 import { encodeBase58 } from "./base58.ts";
 import type { QuoteResponse, SignedData } from "./messages.ts";
 import { sum, type VerifiedIntent, type Verifier } from "./verifier.ts";
@@ -50,6 +51,8 @@ interface Offer {
   intent: VerifiedIntent;
   amountIn: string;
   amountOut: string;
+  /** What is to happen to the news of its settlement. */
+  news: NewsFault | undefined;
 }
 
 interface Auction {
@@ -65,7 +68,7 @@ export interface AuctionArguments {
   verifier: Verifier;
   /** From acceptance to SETTLED, in milliseconds; half of it until TX_BROADCASTED. */
   settlementMs: number;
-  onSettled: (status: QuoteStatus) => void;
+  onSettled: (status: QuoteStatus, news: NewsFault | undefined) => void;
 }
 
 /** How long offers are kept after their auction, for a taker who comes with `publish_intent`. */
@@ -87,7 +90,7 @@ const hashOf = (text: string) => encodeBase58(createHash("sha256").update(text).
 export class Auctions {
   readonly #verifier: Verifier;
   readonly #settlementMs: number;
-  readonly #onSettled: (status: QuoteStatus) => void;
+  readonly #onSettled: AuctionArguments["onSettled"];
   readonly #auctions = new Map<string, Auction>();
   readonly #offers = new Map<string, Offer>();
   readonly #statuses = new Map<string, { status: IntentStatus; transactionHash?: string }>();
@@ -117,9 +120,10 @@ export class Auctions {
 
   /**
    * Takes or refuses an offer.
+   * @param news what is to happen to the news of its settlement.
    * @returns "OK", or the reason of the refusal.
    */
-  respond(response: QuoteResponse): "OK" | { reason: string } {
+  respond(response: QuoteResponse, news?: NewsFault): "OK" | { reason: string } {
     const now = Date.now();
     const auction = this.#auctions.get(response.quote_id);
     if (auction === undefined || now > auction.closesAt) return this.#refuse(finishedReason);
@@ -136,7 +140,7 @@ export class Auctions {
       if (auction.offers.some((offer) => offer.intent.signerId === intent.signerId)) this.#duplicates++;
       return this.#refuse(finishedReason);
     }
-    const offer = matchingOffer(auction.quote, response, intent);
+    const offer = matchingOffer(auction.quote, response, intent, news);
     if (typeof offer === "string") return this.#refuse(offer);
     if (intent.deadlineMs < auction.openedAt + auction.quote.min_deadline_ms) {
       return this.#refuse(`deadline too early, the quote asks for ${auction.quote.min_deadline_ms} ms`);
@@ -275,7 +279,7 @@ export class Auctions {
       : undefined;
   }
 
-  #settle({ quoteId, intent }: Offer, intentHash: string, transactionHash: string): void {
+  #settle({ quoteId, intent, news }: Offer, intentHash: string, transactionHash: string): void {
     this.#verifier.useNonce(intent);
     this.#settled.push({
       quoteId,
@@ -287,7 +291,7 @@ export class Auctions {
       diff: Object.fromEntries([...intent.diff].map(([asset, amount]) => [asset, String(amount)])),
       settledAt: Date.now(),
     });
-    this.#onSettled({ quote_hash: intent.hash, intent_hash: intentHash, tx_hash: transactionHash });
+    this.#onSettled({ quote_hash: intent.hash, intent_hash: intentHash, tx_hash: transactionHash }, news);
   }
 
   #after(ms: number, what: () => void): void {
@@ -301,7 +305,12 @@ export class Auctions {
 }
 
 /** The offer, or how its signed token_diff differs from what the quote and the answer say. */
-function matchingOffer(quote: NearQuote, response: QuoteResponse, intent: VerifiedIntent): Offer | string {
+function matchingOffer(
+  quote: NearQuote,
+  response: QuoteResponse,
+  intent: VerifiedIntent,
+  news: NewsFault | undefined,
+): Offer | string {
   const { amount_in: answeredIn, amount_out: answeredOut } = response.quote_output;
   const amountIn = quote.exact_amount_in ?? answeredIn;
   const amountOut = quote.exact_amount_out ?? answeredOut;
@@ -319,5 +328,5 @@ function matchingOffer(quote: NearQuote, response: QuoteResponse, intent: Verifi
     const wanted = [...expected].map(([asset, amount]) => `${asset}: ${amount}`).join(", ");
     return `the token_diff does not match the quote, expected {${wanted}}`;
   }
-  return { quoteId: quote.quote_id, intent, amountIn, amountOut };
+  return { quoteId: quote.quote_id, intent, amountIn, amountOut, news };
 }

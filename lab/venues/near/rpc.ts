@@ -3,6 +3,8 @@ import { randomUUID } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { WebSocket } from "ws";
 import { z } from "zod";
+import { type NewsFault, Obstruction } from "../faults.ts";
+import { obstructHttp } from "../http-faults.ts";
 import {
   getStatusSchema,
   publishIntentSchema,
@@ -15,7 +17,14 @@ import {
 import type { Relay } from "./start.ts";
 
 /** Codes of the JSON-RPC 2.0 specification; -32000 is the first of those left to servers. */
-const codes = { parse: -32700, request: -32600, method: -32601, params: -32602, server: -32000 } as const;
+const codes = {
+  parse: -32700,
+  request: -32600,
+  method: -32601,
+  params: -32602,
+  internal: -32603,
+  server: -32000,
+} as const;
 
 class RpcError extends Error {
   readonly code: number;
@@ -51,16 +60,50 @@ function answer(id: Request["id"] | null, result: unknown): string {
     : JSON.stringify({ jsonrpc: "2.0", id, result });
 }
 
-/** @returns the answer's text for a market maker's message. */
-export function answerSocket(relay: Relay, socket: WebSocket, text: string): string {
+const internalError = new RpcError(codes.internal, "internal error");
+const rateLimited = new RpcError(codes.server, "rate limit exceeded");
+
+/** Answers a market maker's message. */
+export function answerSocket(relay: Relay, socket: WebSocket, text: string): void {
   let id: Request["id"] | null = null;
+  let result: unknown;
   try {
     const request = parseRequest(text);
     id = request.id;
-    return answer(id, handleSocket(relay, socket, request));
+    result = handleSocket(relay, socket, request);
   } catch (error) {
-    if (error instanceof RpcError) return answer(id, error);
-    throw error;
+    if (!(error instanceof RpcError)) throw error;
+    result = error;
+  }
+  if (result instanceof Obstruction) return obstructSocket(result, socket, id);
+  const { result: value, twice } = result instanceof OfferAnswer ? result : { result, twice: false };
+  socket.send(answer(id, value));
+  if (twice) socket.send(answer(id, value));
+}
+
+/** Does to a market maker what takes the place of an answer. */
+function obstructSocket({ kind }: Obstruction, socket: WebSocket, id: Request["id"] | null): void {
+  switch (kind) {
+    case "timeout_after_accept":
+    case "timeout":
+      return;
+    case "drop_socket":
+      return socket.terminate();
+    case "server_error":
+    case "error_after_accept":
+      return socket.send(answer(id, internalError));
+    case "rate_limited":
+      return socket.send(answer(id, rateLimited));
+  }
+}
+
+/** The answer to an offer that was taken. */
+class OfferAnswer {
+  readonly result = "OK";
+  readonly twice: boolean;
+
+  constructor(news: NewsFault | undefined) {
+    this.twice = news === "answer_twice";
   }
 }
 
@@ -82,9 +125,11 @@ function handleSocket(relay: Relay, socket: WebSocket, { method, params }: Reque
     }
     case "quote_response": {
       const [response] = parseParams(quoteResponseSchema, params);
-      const result = relay.auctions.respond(response);
-      if (result !== "OK") throw new RpcError(codes.server, result.reason);
-      return result;
+      return relay.faults.order(response.quote_id, (news) => {
+        const result = relay.auctions.respond(response, news);
+        if (result !== "OK") throw new RpcError(codes.server, result.reason);
+        return new OfferAnswer(news);
+      });
     }
     default:
       throw new RpcError(codes.method, `method not found: ${method}`);
@@ -117,7 +162,12 @@ export async function answerHttp(
     const body = await readBody(request);
     const parsed = parseRequest(body);
     id = parsed.id;
-    respond(200, answer(id, await handleHttp(relay, parsed)));
+    const result = await handleHttp(relay, parsed);
+    if (!(result instanceof Obstruction)) return respond(200, answer(id, result));
+    obstructHttp(result, request, response, {
+      serverError: answer(id, internalError),
+      rateLimited: answer(id, rateLimited),
+    });
   } catch (error) {
     respond(200, answer(id, error instanceof RpcError ? error : new RpcError(codes.server, String(error))));
   }
@@ -148,11 +198,13 @@ async function handleHttp(relay: Relay, { method, params }: Request): Promise<un
     }
     case "publish_intent": {
       const [{ quote_hashes: quoteHashes, signed_data: signed }] = parseParams(publishIntentSchema, params);
-      return relay.auctions.publish(quoteHashes, signed);
+      return relay.faults.change(`publish ${signed.signature}`, () =>
+        relay.auctions.publish(quoteHashes, signed),
+      );
     }
     case "get_status": {
       const [{ intent_hash: hash }] = parseParams(getStatusSchema, params);
-      return relay.auctions.status(hash);
+      return relay.faults.ask(hash) ?? relay.auctions.status(hash);
     }
     default:
       throw new RpcError(codes.method, `method not found: ${method}`);

@@ -7,6 +7,7 @@ import { createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { type WebSocket, WebSocketServer } from "ws";
 import { generateNearQuotes, type NearQuote } from "../../session/index.ts";
+import { type AskFault, type FaultKind, type FaultPlan, Faults } from "../faults.ts";
 import { paced, type PlayOptions } from "../pace.ts";
 import { closeServer, listenOnLoopback, whenRead, whenWritable } from "../socket.ts";
 import { answerWindowMs, Auctions, type IntentBook, type QuoteStatus } from "./auction.ts";
@@ -27,6 +28,8 @@ export interface NearArguments {
   settlementMs?: number;
   /** Further accounts that may sign, by account id. */
   publicKeys?: Readonly<Record<string, readonly string[]>>;
+  /** What goes wrong with offers (`quote_response`, and `publish_intent`), and how often; default: nothing. */
+  faults?: FaultPlan;
 }
 
 /** The running relay. */
@@ -51,6 +54,10 @@ export interface LabNear {
   play(quotes: readonly NearQuote[], options?: PlayOptions): Promise<number>;
   /** What was settled and what was refused so far. */
   book(): IntentBook;
+  /** How many offers each fault happened to. */
+  faultCounts(): Record<FaultKind, number>;
+  /** How many calls of `get_status` each fault happened to. */
+  askFaultCounts(): Record<AskFault, number>;
   close(): Promise<void>;
 }
 
@@ -66,6 +73,7 @@ export interface Subscription {
 export interface Relay {
   token: string;
   auctions: Auctions;
+  faults: Faults;
   subscriptions: Map<string, Subscription>;
   /** Sends a quote to whom it concerns and resolves with the offers when its auction is over. */
   ask(quote: NearQuote): Promise<object[]>;
@@ -75,9 +83,10 @@ const simulatedIntervalMs = 200;
 
 /**
  * Starts the relay.
- * @throws VenuePortInUseError
+ * @throws VenuePortInUseError, FaultPlanError
  */
 export async function startNear(args: NearArguments): Promise<LabNear> {
+  const faults = new Faults(args.faults);
   const verifier = new Verifier(randomBytes(4).toString("hex"));
   const signerId = `solver-${randomBytes(4).toString("hex")}.lab.near`;
   const { publicKey, privateKey } = nearKeyPair(randomBytes(32));
@@ -91,11 +100,12 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
   const auctions = new Auctions({
     verifier,
     settlementMs: args.settlementMs ?? 50,
-    onSettled: (status) => {
-      for (const { id, kind, socket } of subscriptions.values()) {
-        if (kind === "quote_status") socket.send(eventText(id, status.quote_hash, status));
-      }
-    },
+    onSettled: (status, news) =>
+      faults.deliver(news, true, () => {
+        for (const { id, kind, socket } of subscriptions.values()) {
+          if (kind === "quote_status") socket.send(eventText(id, status.quote_hash, status));
+        }
+      }),
   });
   const concerned = (quote: NearQuote) =>
     [...subscriptions.values()].filter(({ kind, filter }) => kind === "quote" && covers(filter, quote));
@@ -111,6 +121,7 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
   const relay: Relay = {
     token,
     auctions,
+    faults,
     subscriptions,
     ask: async (quote) => {
       if (send(quote, false).length === 0) return [];
@@ -127,7 +138,7 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
       for (const { id, socket: owner } of subscriptions.values())
         if (owner === socket) subscriptions.delete(id);
     });
-    socket.on("message", (data: Buffer) => socket.send(answerSocket(relay, socket, data.toString("utf8"))));
+    socket.on("message", (data: Buffer) => answerSocket(relay, socket, data.toString("utf8")));
   });
   // Its errors are the HTTP server's, which listenOnLoopback handles.
   webSockets.on("error", () => undefined);
@@ -147,6 +158,8 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
     signerId,
     privateKey,
     book: () => auctions.book(),
+    faultCounts: () => faults.counts,
+    askFaultCounts: () => faults.askCounts,
     play: async (quotes, options = {}) => {
       const signal =
         options.signal === undefined ? closed.signal : AbortSignal.any([options.signal, closed.signal]);
@@ -169,6 +182,7 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
     close: async () => {
       closed.abort(new Error("the NEAR relay was closed"));
       auctions.close();
+      faults.close();
       await closeServer(http, webSockets);
     },
   };
