@@ -74,4 +74,14 @@ export default tseslint.config(
       eqeqeq: ["error", "always", { null: "ignore" }],
     },
   },
+  {
+    files: ["services/**/*.ts"],
+    ignores: ["services/bus/**"],
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        { paths: [{ name: "kafkajs", message: "The Kafka client sits behind services/bus." }] },
+      ],
+    },
+  },
 );

@@ -2,13 +2,13 @@
  * The archiver: exports every topic all day, and seals the archive when a seal-request appears in the bucket. Requests
  * come through the bucket because whoever destroys the cluster may not be able to reach it.
  */
-import type { Kafka } from "kafkajs";
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Counter, Gauge } from "prom-client";
 import { controlRecord, DrainState, readControl } from "../bus/drain.ts";
 import { followTopics } from "../bus/follow.ts";
-import { compression, connectKafka } from "../bus/kafka.ts";
+import { connectKafka, type Kafka } from "../bus/kafka.ts";
+import { startProducer } from "../bus/producer.ts";
 import { topics } from "../bus/topics.ts";
 import { integer, list } from "../core/config.ts";
 import type { ServiceContext, ServiceDefinition } from "../core/service.ts";
@@ -137,16 +137,12 @@ async function followDrain(
     },
   });
   context.onStop("control", () => follower.stop());
-  const producer = kafka.producer({ idempotent: true, allowAutoTopicCreation: false });
-  await producer.connect();
-  context.onStop("control producer", () => producer.disconnect());
+  const producer = await startProducer(kafka, context);
   return {
     unanswered: (requestId) => state.unanswered(requestId, services),
     request: async (requestId) => {
       if (state.requests.includes(requestId)) return;
-      const record = controlRecord({ type: "drain", requestId, at: toInstant(Date.now()) }, name);
-      const { topic, key, value } = record;
-      await producer.send({ topic, acks: -1, compression, messages: [{ key, value }] });
+      await producer.send(controlRecord({ type: "drain", requestId, at: toInstant(Date.now()) }, name));
       context.logger.info({ requestId, services }, "drain requested");
     },
   };

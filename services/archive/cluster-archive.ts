@@ -1,5 +1,6 @@
 /** One cluster's archive in the bucket: its documents and objects, by names relative to its prefix. */
 import type { z } from "zod";
+import { partitionKey } from "../bus/kafka-log.ts";
 import { type ArchiveIdentity, archivePrefix, type OffsetRange, parseObjectName } from "./layout.ts";
 import type { ArchiveStore, StoredObject } from "./store.ts";
 
@@ -73,9 +74,4 @@ export class ClusterArchive {
     }
     return byPartition;
   }
-}
-
-/** A partition's name in maps and messages; topic names have no slash. */
-export function partitionKey(partition: { topic: string; partition: number }): string {
-  return `${partition.topic}/${partition.partition}`;
 }

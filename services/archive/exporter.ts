@@ -1,8 +1,9 @@
 /** All partitions on their way into the bucket: opens them as topics appear, bounds memory, stores what waits too long. */
-import type { Kafka } from "kafkajs";
+import type { Kafka } from "../bus/kafka.ts";
+import { partitionKey } from "../bus/kafka-log.ts";
+import { type LogEnd, LogReader } from "../bus/log-reader.ts";
 import type { Logger } from "../core/log.ts";
-import { type ClusterArchive, type ListedRange, partitionKey } from "./cluster-archive.ts";
-import { type LogEnd, LogReader } from "./log-reader.ts";
+import type { ClusterArchive, ListedRange } from "./cluster-archive.ts";
 import { PartitionExport, type Rotation } from "./partition-export.ts";
 
 /** Records in memory over all partitions, in bytes before compression; the largest is stored when it is more. */

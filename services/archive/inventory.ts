@@ -1,6 +1,7 @@
 /** What the bucket holds of each partition, read back object by object: the content of a manifest. */
 import { type Covering, longestChain } from "./chain.ts";
-import { type ClusterArchive, type ListedRange, partitionKey } from "./cluster-archive.ts";
+import { partitionKey } from "../bus/kafka-log.ts";
+import type { ClusterArchive, ListedRange } from "./cluster-archive.ts";
 import { mapConcurrently } from "./concurrency.ts";
 import type { ManifestObject, ManifestPartition } from "./documents.ts";
 import { expectedOf, readObject } from "./object.ts";

@@ -4,11 +4,12 @@
  * bucket is always a beginning of the log, and a new archiver goes on where it ends.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { partitionKey } from "../bus/kafka-log.ts";
+import type { PartitionReceiver } from "../bus/log-reader.ts";
 import type { Logger } from "../core/log.ts";
 import { longestChain } from "./chain.ts";
-import { type ClusterArchive, type ListedRange, partitionKey } from "./cluster-archive.ts";
+import type { ClusterArchive, ListedRange } from "./cluster-archive.ts";
 import type { ArchivedRecord } from "./line.ts";
-import type { PartitionReceiver } from "./log-reader.ts";
 import { ObjectBuilder } from "./object.ts";
 
 /** When an object is complete. */

@@ -1,7 +1,7 @@
 /** Before any service starts: topics exist, and the archive knows that this cluster may hold data from now on. */
-import type { Admin } from "kafkajs";
 import { setTimeout as delay } from "node:timers/promises";
-import { connectKafka } from "../bus/kafka.ts";
+import { withAdmin } from "../bus/cluster-admin.ts";
+import { connectKafka, type Kafka } from "../bus/kafka.ts";
 import { createTopics } from "../bus/topics.ts";
 import { readConfig, serviceVariables } from "../core/config.ts";
 import { createLogger, type Logger } from "../core/log.ts";
@@ -34,9 +34,8 @@ export async function prepareDay(
   });
   const archive = archiveFromEnvironment(config);
   const kafka = connectKafka({ brokers: config.KAFKA_BROKERS, clientId: config.SERVICE_NAME, logger });
-  const admin = kafka.admin({ retry: { retries: 2 } });
   try {
-    const kafkaClusterId = await waitForBrokers(admin, config.KAFKA_REPLICATION_FACTOR, logger);
+    const kafkaClusterId = await waitForBrokers(kafka, config.KAFKA_REPLICATION_FACTOR, logger);
     const before = await archive.read(documents.opened, openedSchema);
     if (before !== undefined && before.kafkaClusterId !== kafkaClusterId) {
       throw new PrepareDayError(
@@ -45,11 +44,13 @@ export async function prepareDay(
           "Destroy this cluster and open a new one.",
       );
     }
-    const names = await createTopics(admin, {
-      businessDate: config.BUSINESS_DATE,
-      replicationFactor: config.KAFKA_REPLICATION_FACTOR,
-      minInsyncReplicas: config.KAFKA_MIN_INSYNC_REPLICAS,
-    });
+    const names = await withAdmin(kafka, (admin) =>
+      createTopics(admin, {
+        businessDate: config.BUSINESS_DATE,
+        replicationFactor: config.KAFKA_REPLICATION_FACTOR,
+        minInsyncReplicas: config.KAFKA_MIN_INSYNC_REPLICAS,
+      }),
+    );
     logger.info({ topics: names }, "topics exist");
     if (before !== undefined) {
       logger.info({ openedAt: before.openedAt }, "the cluster was opened before");
@@ -60,20 +61,18 @@ export async function prepareDay(
     logger.info(opened, "opened");
     return opened;
   } finally {
-    await admin.disconnect();
     archive.store.close();
   }
 }
 
 /** @returns Kafka's id of the cluster. */
-async function waitForBrokers(admin: Admin, wanted: number, logger: Logger): Promise<string> {
+async function waitForBrokers(kafka: Kafka, wanted: number, logger: Logger): Promise<string> {
   const deadline = performance.now() + brokersDeadlineMs;
   let inTheWay = "nothing was tried";
   let lastLine = -Infinity;
   while (performance.now() < deadline) {
     try {
-      await admin.connect();
-      const { brokers, clusterId } = await admin.describeCluster();
+      const { brokers, clusterId } = await withAdmin(kafka, (admin) => admin.describeCluster(), 2);
       if (brokers.length >= wanted) return clusterId;
       inTheWay = `only ${brokers.length} of ${wanted} brokers are there`;
     } catch (error) {

@@ -2,11 +2,14 @@
  * The seal: drains the services, exports to the end of every log, reads every object back and writes the manifest.
  * A cluster that has not changed since its last seal is only read back; one that has gets the next generation.
  */
-import type { Kafka } from "kafkajs";
 import { setTimeout as delay } from "node:timers/promises";
+import { groupOffsets, topicSettings } from "../bus/cluster-admin.ts";
+import type { Kafka } from "../bus/kafka.ts";
+import { partitionKey } from "../bus/kafka-log.ts";
+import type { LogEnd } from "../bus/log-reader.ts";
 import type { Logger } from "../core/log.ts";
 import { toInstant } from "../core/time.ts";
-import { ArchiveDocumentError, type ClusterArchive, partitionKey } from "./cluster-archive.ts";
+import { ArchiveDocumentError, type ClusterArchive } from "./cluster-archive.ts";
 import {
   canonicalJson,
   type Manifest,
@@ -19,7 +22,6 @@ import {
 import type { Exporter } from "./exporter.ts";
 import { type InventoryPartition, takeInventory, type WantedPartition } from "./inventory.ts";
 import { documents } from "./layout.ts";
-import type { LogEnd } from "./log-reader.ts";
 import type { PartitionExport } from "./partition-export.ts";
 
 /** A seal could not be made; the message says what is missing and is shown to the operator. */
@@ -96,7 +98,7 @@ export async function seal(options: SealOptions): Promise<Manifest> {
     sealedAt: toInstant(Date.now()),
     versions: options.versions,
     topics,
-    groups: await committedOffsets(options.kafka),
+    groups: await groupOffsets(options.kafka),
     totals: {
       topics: topics.length,
       partitions: all.length,
@@ -267,46 +269,6 @@ async function describeTopics(
 ): Promise<ManifestTopic[]> {
   const topics = byTopic(partitions);
   const live = topics.filter(({ deleted }) => !deleted).map(({ topic }) => topic);
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    // 2 is a topic, in the configuration APIs of the Kafka protocol.
-    const { resources } = await admin.describeConfigs({
-      includeSynonyms: false,
-      resources: live.map((name) => ({ type: 2, name })),
-    });
-    return topics.map((topic) => {
-      const entries = resources.find(({ resourceName }) => resourceName === topic.topic)?.configEntries ?? [];
-      // Source 1: set on the topic itself.
-      const own = entries.filter((entry) => (entry.configSource as number) === 1);
-      const configuration = own.map(({ configName, configValue }) => [configName, configValue] as const);
-      return {
-        ...topic,
-        configuration: Object.fromEntries(configuration.sort(([a], [b]) => (a < b ? -1 : 1))),
-      };
-    });
-  } finally {
-    await admin.disconnect();
-  }
-}
-
-async function committedOffsets(kafka: Kafka): Promise<Manifest["groups"]> {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    const { groups } = await admin.listGroups();
-    const result: Manifest["groups"] = [];
-    for (const { groupId: group } of groups) {
-      const topics = await admin.fetchOffsets({ groupId: group });
-      const offsets = topics.flatMap(({ topic, partitions }) =>
-        partitions
-          .filter(({ offset }) => BigInt(offset) >= 0n)
-          .map(({ partition, offset }) => ({ topic, partition, offset })),
-      );
-      if (offsets.length > 0) result.push({ group, offsets });
-    }
-    return result.sort((a, b) => (a.group < b.group ? -1 : 1));
-  } finally {
-    await admin.disconnect();
-  }
+  const settings = await topicSettings(kafka, live);
+  return topics.map((topic) => ({ ...topic, configuration: settings.get(topic.topic) ?? {} }));
 }

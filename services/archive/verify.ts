@@ -2,7 +2,8 @@
  * Looks at a sealed archive with nothing but the bucket: is the manifest whole and this cluster's, is every object there
  * and what it should be, is no offset missing between them. All problems are reported, not just the first.
  */
-import { type ClusterArchive, partitionKey } from "./cluster-archive.ts";
+import { partitionKey } from "../bus/kafka-log.ts";
+import type { ClusterArchive } from "./cluster-archive.ts";
 import { mapConcurrently } from "./concurrency.ts";
 import {
   type Manifest,

@@ -6,6 +6,9 @@ import kafkajs, { type Kafka, type logLevel as KafkaLogLevel } from "kafkajs";
 import { compressFrameSync, decompressFrameSync } from "lz4-napi";
 import type { Logger } from "../core/log.ts";
 
+/** A client of Kafka; made by {@link connectKafka}, given to the functions of this folder. */
+export type { Kafka } from "kafkajs";
+
 const { CompressionCodecs, CompressionTypes, Kafka: KafkaClient, logLevel } = kafkajs;
 
 CompressionCodecs[CompressionTypes.LZ4] = () => ({

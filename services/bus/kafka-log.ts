@@ -1,5 +1,5 @@
 /**
- * Reading partitions by offset, as an archive must: from any offset, without a consumer group, seeing where each
+ * Reading partitions by offset: from any offset, without a consumer group, seeing where each
  * log ends and which transactions were aborted. kafkajs's consumer cannot: it has no manual assignment, it hands over
  * neither transaction markers nor the log's end, and it takes the brokers' list of aborted transactions to be
  * sorted by first offset, which it is not when transactions of several producers overlap (committed records would then
@@ -7,7 +7,6 @@
  * part is an error at once.
  */
 import type { Kafka } from "kafkajs";
-import type { ArchivedHeader, ArchivedRecord } from "./line.ts";
 
 /** A record as kafkajs decodes it, markers included. */
 export interface RawMessage {
@@ -42,6 +41,10 @@ interface Broker {
     isolationLevel: number;
     topics: FetchRequestTopic[];
   }): Promise<{ responses: { topicName: string; partitions: FetchedPartition[] }[] }>;
+  listOffsets(request: {
+    isolationLevel: number;
+    topics: { topic: string; partitions: { partition: number; timestamp: number }[] }[];
+  }): Promise<{ responses: { partitions: { partition: number; offset: string }[] }[] }>;
 }
 
 interface TopicMetadata {
@@ -55,7 +58,9 @@ export interface Cluster {
   disconnect(): Promise<void>;
   refreshMetadata(): Promise<void>;
   /** All topics when none are named. */
-  metadata(): Promise<{ clusterId: string; topicMetadata: TopicMetadata[] }>;
+  metadata(request?: {
+    topics: string[];
+  }): Promise<{ clusterId: string; topicMetadata: TopicMetadata[] } | null>;
   findBroker(broker: { nodeId: number }): Promise<Broker>;
 }
 
@@ -69,7 +74,7 @@ export function createCluster(kafka: Kafka): Cluster {
   );
   if (name === undefined) {
     throw new Error(
-      "this kafkajs cannot make a cluster connection; the archive is written for kafkajs 2.2.4",
+      "this kafkajs cannot make a cluster connection; reading by offset is written for kafkajs 2.2.4",
     );
   }
   const create = (kafka as unknown as Record<symbol, (options: object) => Cluster>)[name];
@@ -77,22 +82,53 @@ export function createCluster(kafka: Kafka): Cluster {
   return create({ metadataMaxAge: 10_000, allowAutoTopicCreation: false, isolationLevel: readCommitted });
 }
 
+/** Where a partition's log begins and ends. */
+export interface LogBounds {
+  /** Offset of the first record there is. */
+  low: bigint;
+  /** The high watermark: the offset behind the last record that all in-sync replicas have. */
+  high: bigint;
+}
+
+/**
+ * Asks a partition's leader where its log begins and ends. Unlike a fetch's high watermark, which may lie below what
+ * was acknowledged when the leader is new, this one is refused by the broker until it is right (Kafka protocol,
+ * ListOffsets).
+ * @throws KafkaJSError, most of which go by themselves.
+ */
+export async function logBounds(broker: Broker, topic: string, partition: number): Promise<LogBounds> {
+  // -2 asks for the first offset, -1 for the end; at isolation level 0 that is the high watermark.
+  const [low, high] = await Promise.all(
+    [-2, -1].map(async (timestamp) => {
+      const { responses } = await broker.listOffsets({
+        isolationLevel: 0,
+        topics: [{ topic, partitions: [{ partition, timestamp }] }],
+      });
+      const offset = responses[0]?.partitions[0]?.offset;
+      if (offset === undefined)
+        throw new Error(`the broker did not tell the offsets of ${topic}/${partition}`);
+      return BigInt(offset);
+    }),
+  );
+  return { low: low ?? 0n, high: high ?? 0n };
+}
+
 /** What a fetch brought, made plain. */
-export interface CommittedRecords {
-  /** Records of no or of committed transactions, in order. */
-  records: ArchivedRecord[];
+export interface Committed<Message> {
+  /** Messages of no or of committed transactions, in order. */
+  messages: Message[];
   /** Offset behind everything seen, markers and aborted records included; undefined when nothing came. */
   end: bigint | undefined;
 }
 
 /** Leaves out transaction markers and records of aborted transactions. */
-export function committedRecords(topic: string, fetched: FetchedPartition): CommittedRecords {
+export function committedMessages(fetched: FetchedPartition): Committed<RawMessage> {
   const aborts = [...fetched.abortedTransactions].sort((a, b) =>
     BigInt(a.firstOffset) < BigInt(b.firstOffset) ? -1 : 1,
   );
   /** Producers inside of a transaction that will turn out aborted. */
   const aborted = new Set<string>();
-  const records: ArchivedRecord[] = [];
+  const messages: RawMessage[] = [];
   let end: bigint | undefined;
   let nextAbort = 0;
   for (const message of fetched.messages) {
@@ -110,23 +146,48 @@ export function committedRecords(topic: string, fetched: FetchedPartition): Comm
       continue;
     }
     if (inTransaction && aborted.has(producerId)) continue;
-    const { timestamp, key, value } = message;
-    const headers = plainHeaders(message.headers);
-    records.push({
+    messages.push(message);
+  }
+  return { messages, end };
+}
+
+/** One header; Kafka allows several with one name. */
+export type LogHeader = readonly [name: string, value: Buffer | null];
+
+/** A record with everything that Kafka holds of it. */
+export interface LogRecord {
+  topic: string;
+  partition: number;
+  /** Decimal. */
+  offset: string;
+  /** Milliseconds since 1970, decimal. */
+  timestamp: string;
+  key: Buffer | null;
+  /** kafkajs hands headers over grouped by name: their order across different names is not known. */
+  headers: readonly LogHeader[];
+  value: Buffer | null;
+}
+
+/** The committed records of a fetch, as {@link committedMessages} finds them. */
+export function committedRecords(topic: string, fetched: FetchedPartition): Committed<LogRecord> {
+  const { messages, end } = committedMessages(fetched);
+  const { partition } = fetched;
+  return {
+    messages: messages.map(({ offset, timestamp, key, value, headers }) => ({
       topic,
-      partition: fetched.partition,
-      offset: message.offset,
+      partition,
+      offset,
       timestamp,
       key,
-      headers,
+      headers: plainHeaders(headers),
       value,
-    });
-  }
-  return { records, end };
+    })),
+    end,
+  };
 }
 
 /** Headers with one name come as an array. */
-function plainHeaders(headers: Record<string, unknown>): ArchivedHeader[] {
+function plainHeaders(headers: Record<string, unknown>): LogHeader[] {
   return Object.entries(headers).flatMap(([name, values]) =>
     [values]
       .flat()
@@ -134,4 +195,9 @@ function plainHeaders(headers: Record<string, unknown>): ArchivedHeader[] {
       .filter((value): value is Buffer | null => value === null || Buffer.isBuffer(value))
       .map((value) => [name, value] as const),
   );
+}
+
+/** A partition's name in maps and messages; topic names have no slash. */
+export function partitionKey(partition: { topic: string; partition: number }): string {
+  return `${partition.topic}/${partition.partition}`;
 }

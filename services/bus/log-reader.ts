@@ -5,16 +5,16 @@
 import type { Kafka } from "kafkajs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../core/log.ts";
-import { partitionKey } from "./cluster-archive.ts";
 import {
   type Cluster,
   committedRecords,
   createCluster,
   type FetchRequestTopic,
+  type LogRecord,
+  partitionKey,
   readCommitted,
 } from "./kafka-log.ts";
-import type { ArchivedRecord } from "./line.ts";
-import { topicOffsets } from "../bus/topic-offsets.ts";
+import { topicOffsets } from "./topic-offsets.ts";
 
 /** Receives one partition. */
 export interface PartitionReceiver {
@@ -28,7 +28,7 @@ export interface PartitionReceiver {
    * Takes what was read from offset `from` on; records below the position are old, a `from` above it is out of date.
    * @param end the offset behind what was read; it becomes the position.
    */
-  take(from: bigint, records: readonly ArchivedRecord[], end: bigint): Promise<void>;
+  take(from: bigint, records: readonly LogRecord[], end: bigint): Promise<void>;
   /** The position is outside of the log, which has records from `low` to before `high`. */
   outOfRange(low: bigint, high: bigint): void;
 }
@@ -161,7 +161,9 @@ export class LogReader {
   }
 
   async #discover(): Promise<void> {
-    const { clusterId, topicMetadata } = await this.#cluster.metadata();
+    const metadata = await this.#cluster.metadata();
+    if (metadata === null) throw new Error("no broker told what topics there are");
+    const { clusterId, topicMetadata } = metadata;
     this.#kafkaClusterId = clusterId;
     const found = new Set<string>();
     for (const { topic, partitionMetadata } of topicMetadata) {
@@ -260,8 +262,8 @@ export class LogReader {
           const reading = this.#readings.get(key);
           const position = from.get(key);
           if (reading === undefined || position === undefined) return;
-          const { records, end } = committedRecords(topic, fetched);
-          if (end !== undefined) await reading.receiver.take(position, records, end);
+          const { messages, end } = committedRecords(topic, fetched);
+          if (end !== undefined) await reading.receiver.take(position, messages, end);
           reading.end = BigInt(fetched.highWatermark);
           reading.fetchedAt = sentAt;
         }),

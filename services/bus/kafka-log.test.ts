@@ -41,7 +41,7 @@ test("aborted transactions that overlap are told apart, in whatever order the br
     marker(17, 1, "commit"),
   ];
   // As brokers list them: in the order of the markers.
-  const { records, end } = offsets(messages, [
+  const { messages: records, end } = offsets(messages, [
     { producerId: "2", firstOffset: "11" },
     { producerId: "1", firstOffset: "10" },
   ]);
@@ -54,7 +54,7 @@ test("aborted transactions that overlap are told apart, in whatever order the br
 
 test("the end lies behind markers, aborted records and what compaction took", () => {
   assert.equal(offsets([], []).end, undefined);
-  assert.deepEqual(offsets([marker(3, 1, "commit")], []), { records: [], end: 4n });
+  assert.deepEqual(offsets([marker(3, 1, "commit")], []), { messages: [], end: 4n });
   const compacted = message(5, 1, {
     batchContext: { firstOffset: "5", lastOffsetDelta: 4, producerId: "-1", inTransaction: false },
   });
@@ -68,7 +68,7 @@ test("headers with one name are all kept, and names that every object has do no 
     // What kafkajs makes of a header called "constructor".
     constructor: [Object, Buffer.from("x")],
   };
-  const [record] = offsets([message(1, 1, { headers })], []).records;
+  const [record] = offsets([message(1, 1, { headers })], []).messages;
   assert.deepEqual(record?.headers, [
     ["twice", Buffer.from("1")],
     ["twice", Buffer.from("2")],
