@@ -94,6 +94,26 @@ export function createMetrics(service: string) {
       labelNames: ["feed", "cause"],
       registers,
     }),
+    stageLatency: new Histogram({
+      name: "trading_stage_latency_seconds",
+      help: "From the ingestor's receipt of the cause until what a stage made of it was acknowledged: norm, cmd.",
+      labelNames: ["stage"],
+      buckets: latencyBuckets,
+      registers,
+    }),
+    canaryLatency: new Histogram({
+      name: "trading_canary_latency_seconds",
+      help: "From the monitor's sending of a canary to its result record in Kafka.",
+      labelNames: ["venue"],
+      buckets: latencyBuckets,
+      registers,
+    }),
+    groupLag: new Gauge({
+      name: "trading_group_lag_records",
+      help: "Records between a consumer group's committed offsets and the ends of a topic, over all partitions.",
+      labelNames: ["group", "topic"],
+      registers,
+    }),
     lastEventAge,
     /** Notes that the feed delivered something (or, at start, that it is watched from now on). */
     feedAlive(feed: string): void {
