@@ -76,6 +76,8 @@ export const serviceVariables = {
   KAFKA_REPLICATION_FACTOR: integer(1, 9).default(3),
   /** Copies that must have a record before it counts as written. */
   KAFKA_MIN_INSYNC_REPLICAS: integer(1, 9).default(2),
+  /** How old an event may be, by its own clock, when it is received; older ones are put aside. Historical sessions need more. */
+  MAX_EVENT_AGE_DAYS: integer(1, 36_500).default(7),
   /** Services that must have drained before this one does, comma separated. */
   DRAIN_AFTER: list.default([]),
   LOG_LEVEL: z.enum(["trace", "debug", "info", "warn", "error", "fatal"]).default("info"),

@@ -26,7 +26,9 @@ export function toInstant(milliseconds: number): string {
   return new Date(milliseconds).toISOString();
 }
 
-/** Milliseconds since the epoch of an {@link instantString}; finer digits are cut off. */
+/** Milliseconds since the epoch of an {@link instantString}; finer digits are cut off. A leap second counts as the one after it. */
 export function fromInstant(instant: string): number {
-  return Date.parse(instant);
+  return instant.slice(17, 19) === "60"
+    ? Date.parse(`${instant.slice(0, 17)}59${instant.slice(19)}`) + 1_000
+    : Date.parse(instant);
 }
