@@ -9,6 +9,8 @@ import { readExposure, type ServerExposure } from "./day/exposure.ts";
 import { Progress } from "./day/progress.ts";
 import { labStackConfiguration, type StackConfiguration } from "./day/stack-config.ts";
 import { type DaySummary, describeSummary, emptySummary, type Phase } from "./day/summary.ts";
+import { waitForTradingReady } from "./day/trading-ready.ts";
+import { type PipelineWatch, watchPipeline } from "./day/watch.ts";
 import { announcements, startWorld, type World, writeEndpoints } from "./day/world.ts";
 import { labDirectories, labFiles, projectDirectory } from "./directories.ts";
 import { describeError, exitCodes, LabError } from "./errors.ts";
@@ -44,6 +46,7 @@ export interface Day {
   outputs?: StackOutputs;
   kafka?: LabKafka;
   workloads?: Workloads;
+  watch?: PipelineWatch;
   exposure?: ServerExposure[];
   /** Messages that the venues sent. */
   sent: number;
@@ -60,7 +63,7 @@ async function setUp(day: Day): Promise<void> {
   day.interruption.throwIfAborted();
   const session = await createSession({ events: options.events, seed: options.seed, feedFile: options.feed });
   day.session = session;
-  const world = await startWorld(registry, session.symbols, options.seed);
+  const world = await startWorld(registry, session.symbols, options.seed, options.brokers);
   day.world = world;
   writeEndpoints(announcements(world));
   const configuration = labStackConfiguration(projectDirectory, options.stack, world.endpoints);
@@ -82,8 +85,9 @@ async function setUp(day: Day): Promise<void> {
 }
 
 async function bringUp(day: Day): Promise<void> {
-  const { progress, registry, engine, world } = day;
+  const { options, progress, registry, engine, world } = day;
   if (engine === undefined || world === undefined) throw new Error("bringUp before setUp");
+  const began = progress.seconds;
   progress.phase(`Bringing up the ${day.options.stack} stack with the ${day.options.engine} engine`);
   try {
     const { outputs, created } = await engine.up(day.interruption);
@@ -103,6 +107,7 @@ async function bringUp(day: Day): Promise<void> {
     registry,
     clusterId: outputs.clusterId,
     firstPort: world.kafkaPort,
+    brokers: options.brokers,
     onProgress: (line) => progress.line(line),
     signal: day.interruption,
   });
@@ -117,22 +122,20 @@ async function bringUp(day: Day): Promise<void> {
     workingDirectory: projectDirectory,
     onEvent: (line) => progress.line(line),
   });
+  day.watch = await watchPipeline(world.endpoints.kafka.brokers, outputs.businessDate);
   await day.workloads.ready();
+  progress.line("waiting for the monitor's canaries to come through");
+  await waitForTradingReady(day.watch, day.workloads, day.interruption);
+  day.summary.trading_ready_seconds = progress.seconds - began;
 }
 
 async function holdSession(day: Day): Promise<void> {
-  const { progress, session, world, outputs } = day;
-  if (session === undefined || world === undefined || outputs === undefined)
+  const { progress, session, world, watch, outputs } = day;
+  if (session === undefined || world === undefined || watch === undefined || outputs === undefined)
     throw new Error("no cluster is up");
   progress.phase(`Market session of ${outputs.businessDate}`);
-  day.sent = await playSession(
-    world,
-    session,
-    outputs.businessDate,
-    day.options.rate,
-    progress,
-    day.interruption,
-  );
+  const { rate } = day.options;
+  day.sent = await playSession({ world, session, watch, rate, progress, signal: day.interruption });
 }
 
 /** With --keep: waits for Ctrl-C, which then is the expected end of the day. */
@@ -206,8 +209,11 @@ async function runDay(
   summary.ok = held && summary.error === undefined;
   if (summary.ok) exitCode = exitCodes.ok;
   summary.seconds.total = progress.seconds;
+  const rounded = (seconds: number) => Math.round(seconds * 1_000) / 1_000;
   for (const [phase, seconds] of Object.entries(summary.seconds))
-    summary.seconds[phase as Phase] = Math.round(seconds * 1_000) / 1_000;
+    summary.seconds[phase as Phase] = rounded(seconds);
+  if (summary.trading_ready_seconds !== null)
+    summary.trading_ready_seconds = rounded(summary.trading_ready_seconds);
   if (counts !== undefined) writeReport(day, counts);
   writeFileSync(labFiles.summary, `${JSON.stringify(summary)}\n`);
   process.stderr.write(options.json ? `\n${describeSummary(summary)}\n` : "");

@@ -5,6 +5,7 @@ import { parseStackConfig } from "../../stacks/config.ts";
 import type { Day } from "../day.ts";
 import { labDirectories, labFiles } from "../directories.ts";
 import { describeError } from "../errors.ts";
+import { compareBook, readBooks } from "./books.ts";
 import { type CountedRecord, countDay, type DayCounts, percentile } from "./counts.ts";
 import { readLeftNames } from "./exposure.ts";
 import {
@@ -17,6 +18,7 @@ import {
   searchSecrets,
   type SecretSearch,
 } from "./judge.ts";
+import { deadLetterTopic, readEvent, stageOf } from "./pipeline-events.ts";
 import { renderReport } from "./report.ts";
 import type { PromiseCheck } from "./summary.ts";
 
@@ -40,6 +42,11 @@ async function sealAndDestroy(day: Day): Promise<void> {
   }
 }
 
+const percentiles = (latencies: readonly number[]) => ({
+  p50: percentile(latencies, 0.5),
+  p99: percentile(latencies, 0.99),
+});
+
 interface ArchivedDay {
   counts: DayCounts;
   verified: boolean;
@@ -60,18 +67,14 @@ async function readArchivedDay(day: Day): Promise<ArchivedDay | undefined> {
   });
   try {
     const { verified, problems, topics, messages, manifest } = await verifyArchive(archive);
-    const stages = (manifest?.topics ?? [])
+    const counted = (manifest?.topics ?? [])
       .map(({ topic }) => topic)
-      .filter((topic) => /^(raw\.|stock-stream-|norm\.|cmd\.execute_trade$|exec\.trade_result$)/.test(topic));
+      .filter((topic) => stageOf(topic) !== undefined || topic === deadLetterTopic);
     async function* records(): AsyncGenerator<CountedRecord> {
       if (!verified) return;
-      for (const topic of stages) {
+      for (const topic of counted) {
         for await (const { timestamp, value } of readArchive(archive, topic, manifest)) {
-          yield {
-            topic,
-            timestamp: Number(timestamp),
-            value: value === null ? null : JSON.parse(value.toString()),
-          };
+          yield { topic, timestamp: Number(timestamp), event: readEvent(value) };
         }
       }
     }
@@ -79,12 +82,6 @@ async function readArchivedDay(day: Day): Promise<ArchivedDay | undefined> {
   } finally {
     archive.store.close();
   }
-}
-
-/** Intents that the venue settled for one and the same quote: more than one is a trade done twice. */
-function countSettledTwice(day: Day): number {
-  const settled = day.world?.near.book().settled ?? [];
-  return settled.length - new Set(settled.map(({ quoteId, signerId }) => `${quoteId} ${signerId}`)).size;
 }
 
 /**
@@ -114,19 +111,29 @@ export async function closeDay(day: Day): Promise<{ held: boolean; counts: DayCo
     searches.push(searchSecrets(roots, Object.fromEntries(secrets)));
   };
 
+  // Its reader's group must be gone before the archive is sealed.
+  await attempt(async () => day.watch?.stop());
   await attempt(async () => search(day.engine?.stateFiles ?? []));
   await attempt(() => sealAndDestroy(day));
   await attempt(async () => {
     archived = await readArchivedDay(day);
     if (archived === undefined) return;
     const { counts, topics, messages, verified } = archived;
-    const { latencies } = counts;
+    const books = world === undefined ? [] : readBooks(world);
+    const checks = books.map((book) => compareBook(book, counts.reported));
     summary.events = counts.events;
-    summary.duplicates = counts.duplicates + countSettledTwice(day);
+    summary.venues = Object.fromEntries(
+      Object.entries(counts.venues).map(([venue, { latencies, ...traded }]) => [
+        venue,
+        { ...traded, latency_ms: percentiles(latencies) },
+      ]),
+    );
+    summary.duplicates = counts.duplicates + checks.reduce((sum, { twice }) => sum + twice, 0);
     summary.lost = counts.lost;
+    summary.dead_letters = counts.deadLetters;
     summary.archive = { topics, messages, verified };
-    summary.latency_ms = { p50: percentile(latencies, 0.5), p99: percentile(latencies, 0.99) };
-    promises.push(judgeExecution(counts, countSettledTwice(day)), judgeArchive(archived, counts.lost));
+    summary.latency_ms = percentiles(counts.latencies);
+    promises.push(judgeExecution(counts, checks), judgeArchive(archived, counts.lost));
   });
   await attempt(async () => {
     if (world === undefined) return;
@@ -166,7 +173,6 @@ export function writeReport(day: Day, counts: DayCounts): void {
       timeline: day.engine?.timeline ?? [],
       latencies: counts.latencies,
       ingestedAt: counts.ingestedAt,
-      resultsByStatus: counts.resultsByStatus,
     }),
   );
   day.progress.line(`report: ${labFiles.report}`);

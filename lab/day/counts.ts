@@ -1,94 +1,142 @@
-/** What the sealed archive says of the day: events by stage, duplicates, losses and latency. */
+/** What the sealed archive says of the day: events by stage and venue, duplicates, losses and latency. */
+import type { ReportedExecution } from "./books.ts";
+import {
+  deadLetterTopic,
+  hasCanonicalForm,
+  isCanary,
+  type PipelineEvent,
+  type Stage,
+  stageOf,
+} from "./pipeline-events.ts";
 
 /** One archived record, as far as the counts need it. */
 export interface CountedRecord {
   topic: string;
   /** Kafka's record timestamp, in milliseconds since 1970. */
   timestamp: number;
-  /** The parsed event. */
-  value: unknown;
+  /** The parsed value; undefined when it is no event. */
+  event: PipelineEvent | undefined;
+}
+
+/** Commands and results of one venue. */
+export interface VenueCounts {
+  commands: number;
+  /** Results by their status. */
+  results: Record<string, number>;
+  /** Milliseconds from the ingestor's receipt to the result event, ascending. */
+  latencies: number[];
 }
 
 export interface DayCounts {
-  events: { ingested: number; normalized: number; commands: number; results: number };
+  events: Record<Stage, number>;
+  /** By the venue that the commands were for. */
+  venues: Record<string, VenueCounts>;
   /** Events that stand in the archive more than once, and commands with more than one result. */
   duplicates: number;
-  /** Venue messages without a raw event, raw quotes without a demand, commands without a result. */
+  /**
+   * Venue messages without a raw event, raw events that have a canonical form and neither it nor a dead letter, and
+   * commands without a result.
+   */
   lost: number;
-  /** Milliseconds from the ingestor's receipt to the result event, ascending. */
+  /** Records that could not be processed and were put aside. */
+  deadLetters: number;
+  /** What the results say was executed. */
+  reported: ReportedExecution[];
+  /** Milliseconds from the ingestor's receipt to the result event over all venues, ascending. */
   latencies: number[];
-  /** Results by their status, for the summary. */
-  resultsByStatus: Record<string, number>;
   /** Epoch milliseconds of every ingested event, ascending: the report's throughput. */
   ingestedAt: number[];
 }
 
-interface Event {
-  event_id?: unknown;
-  ingested_at?: unknown;
-  causation_id?: unknown;
-  payload?: { command_id?: unknown; status?: unknown };
-}
-
-const rawTopic = /^(raw\.|stock-stream-)/;
+const ascending = (numbers: number[]) => numbers.sort((a, b) => a - b);
 
 /**
- * Reads all records once and counts.
- * @param records of the topics of the pipeline's stages; others are passed over.
+ * Reads all records once and counts. Canaries are passed over.
+ * @param records of the topics of the pipeline's stages and of the dead letters; others are passed over.
  * @param sent how many data messages the venues sent to the ingestors.
  */
 export async function countDay(records: AsyncIterable<CountedRecord>, sent: number): Promise<DayCounts> {
-  const ids = {
-    raw: new Set<string>(),
-    norm: new Set<string>(),
-    cmd: new Set<string>(),
-    result: new Set<string>(),
+  const ids: Record<Stage, Set<string>> = {
+    ingested: new Set(),
+    normalized: new Set(),
+    commands: new Set(),
+    results: new Set(),
   };
-  const events = { ingested: 0, normalized: 0, commands: 0, results: 0 };
-  const quotes = new Set<string>();
-  const demandsFor = new Set<string>();
-  const resultsByStatus: Record<string, number> = {};
-  const latencies: number[] = [];
+  const events: Record<Stage, number> = { ingested: 0, normalized: 0, commands: 0, results: 0 };
+  /** Raw events that something must follow from, and those that it followed from. */
+  const causes = new Set<string>();
+  const caused = new Set<string>();
+  const venues: Record<string, VenueCounts> = {};
+  const reported: ReportedExecution[] = [];
   const ingestedAt: number[] = [];
+  let deadLetters = 0;
 
-  for await (const { topic, timestamp, value } of records) {
-    const event = (value ?? {}) as Event;
+  for await (const { topic, timestamp, event = {} } of records) {
     const id = String(event.event_id);
-    if (rawTopic.test(topic)) {
-      events.ingested++;
-      ids.raw.add(id);
-      ingestedAt.push(timestamp);
-      if (topic.startsWith("raw.")) quotes.add(id);
-    } else if (topic.startsWith("norm.")) {
-      events.normalized++;
-      ids.norm.add(id);
-      demandsFor.add(String(event.causation_id));
-    } else if (topic === "cmd.execute_trade") {
-      events.commands++;
-      ids.cmd.add(String(event.payload?.command_id));
-    } else if (topic === "exec.trade_result") {
-      events.results++;
-      ids.result.add(String(event.payload?.command_id));
-      const status = String(event.payload?.status);
-      resultsByStatus[status] = (resultsByStatus[status] ?? 0) + 1;
-      latencies.push(timestamp - Date.parse(String(event.ingested_at)));
+    if (topic === deadLetterTopic) {
+      deadLetters++;
+      caused.add(id);
+      continue;
+    }
+    const stage = stageOf(topic);
+    if (stage === undefined || isCanary(event)) continue;
+    events[stage]++;
+    const name = String(event.venue);
+    const venue = () => (venues[name] ??= { commands: 0, results: {}, latencies: [] });
+    switch (stage) {
+      case "ingested":
+        ids.ingested.add(id);
+        ingestedAt.push(timestamp);
+        if (hasCanonicalForm(event)) causes.add(id);
+        break;
+      case "normalized":
+        ids.normalized.add(id);
+        caused.add(String(event.causation_id));
+        break;
+      case "commands":
+        ids.commands.add(String(event.payload?.command_id));
+        venue().commands++;
+        break;
+      case "results": {
+        ids.results.add(String(event.payload?.command_id));
+        const status = String(event.payload?.status);
+        const { results, latencies } = venue();
+        results[status] = (results[status] ?? 0) + 1;
+        latencies.push(timestamp - Date.parse(String(event.ingested_at)));
+        const execution = reportedBy(event);
+        if (execution !== undefined) reported.push(execution);
+      }
     }
   }
 
   const missing = (expected: Set<string>, found: Set<string>) =>
     [...expected].filter((id) => !found.has(id)).length;
+  for (const { latencies } of Object.values(venues)) ascending(latencies);
   return {
     events,
-    duplicates:
-      events.ingested -
-      ids.raw.size +
-      (events.normalized - ids.norm.size) +
-      (events.commands - ids.cmd.size) +
-      (events.results - ids.result.size),
-    lost: Math.max(0, sent - ids.raw.size) + missing(quotes, demandsFor) + missing(ids.cmd, ids.result),
-    latencies: latencies.sort((a, b) => a - b),
-    resultsByStatus,
-    ingestedAt: ingestedAt.sort((a, b) => a - b),
+    venues,
+    duplicates: Object.entries(ids).reduce((sum, [stage, set]) => sum + events[stage as Stage] - set.size, 0),
+    lost:
+      Math.max(0, sent - ids.ingested.size) + missing(causes, caused) + missing(ids.commands, ids.results),
+    deadLetters,
+    reported,
+    latencies: ascending(Object.values(venues).flatMap(({ latencies }) => latencies)),
+    ingestedAt: ascending(ingestedAt),
+  };
+}
+
+/** The execution that a result tells of; undefined when nothing was exchanged. */
+function reportedBy({ venue, payload }: PipelineEvent): ReportedExecution | undefined {
+  const { filled = {}, reference = {}, status, command_id } = payload ?? {};
+  const amount = filled.quantity ?? `${filled.amount_in} for ${filled.amount_out}`;
+  if (amount === "0" || amount === "0 for 0") return undefined;
+  return {
+    venue: String(venue),
+    // What the venues know our orders by.
+    order: String(reference["client_order_id"] ?? reference["quote_hash"]),
+    amount,
+    command: String(command_id),
+    status: String(status),
   };
 }
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, test } from "node:test";
+import type { BookCheck } from "./books.ts";
 import type { DayCounts } from "./counts.ts";
 import {
   judgeArchive,
@@ -18,18 +19,30 @@ after(() => rmSync(directory, { recursive: true, force: true }));
 
 const good: DayCounts = {
   events: { ingested: 3, normalized: 3, commands: 2, results: 2 },
+  venues: {},
   duplicates: 0,
   lost: 0,
+  deadLetters: 0,
+  reported: [],
   latencies: [],
-  resultsByStatus: {},
   ingestedAt: [],
 };
 
-test("execution: a double settlement, a duplicate and a missing result each break the promise", () => {
-  assert.equal(judgeExecution(good, 0).held, true);
-  assert.equal(judgeExecution(good, 1).held, false);
-  assert.equal(judgeExecution({ ...good, duplicates: 1 }, 0).held, false);
-  assert.equal(judgeExecution({ ...good, events: { ...good.events, results: 1 } }, 0).held, false);
+test("execution: what was done twice, a duplicate, a difference and a missing result each break the promise", () => {
+  const book: BookCheck = { venue: "alpaca", executed: 2, twice: 0, differences: [] };
+  const judge = (counts: Partial<DayCounts>, ...books: BookCheck[]) =>
+    judgeExecution({ ...good, ...counts }, books);
+  assert.equal(judge({}, book, { ...book, venue: "near-intents" }).held, true);
+  assert.equal(judge({}).held, false, "without a book nothing is shown");
+  assert.equal(judge({}, book, { ...book, twice: 1 }).held, false);
+  assert.equal(judge({ duplicates: 1 }, book).held, false);
+  assert.equal(judge({ events: { ...good.events, results: 1 } }, book).held, false);
+  const different = judge(
+    {},
+    { ...book, differences: Array.from({ length: 7 }, (_, n) => `difference ${n}`) },
+  );
+  assert.equal(different.held, false);
+  assert.match(different.detail, /difference 0; .*; and 2 more differences$/);
 });
 
 test("archive: unverified or lost breaks the promise", () => {

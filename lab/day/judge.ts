@@ -1,8 +1,12 @@
 /** The judge of a day: what was measured of each promise of DESIGN §6, from the outside, not from our own word. */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
+import type { BookCheck } from "./books.ts";
 import type { DayCounts } from "./counts.ts";
 import type { PromiseCheck } from "./summary.ts";
+
+/** So many of what may be thousands are named. */
+const shownDifferences = 5;
 
 /** A resource of the Hetzner project that costs money. */
 export interface BillableResource {
@@ -12,13 +16,28 @@ export interface BillableResource {
   pricePerHour: number;
 }
 
-/** Promise 1: at most once at the venue, exactly one terminal result. */
-export function judgeExecution(counts: DayCounts, settledTwice: number): PromiseCheck {
+/** Promise 1: at most once at the venue, exactly one terminal result, and the two agree. */
+export function judgeExecution(counts: DayCounts, books: readonly BookCheck[]): PromiseCheck {
   const { commands, results } = counts.events;
+  const differences = books.flatMap((book) => book.differences);
+  const twice = books.reduce((sum, book) => sum + book.twice, 0);
+  const executed = books.map((book) => `${book.executed} at ${book.venue}`).join(" and ");
   return {
     promise: "a command is executed at most once and has exactly one result",
-    held: settledTwice === 0 && counts.duplicates === 0 && commands === results,
-    detail: `${commands} commands, ${results} results, ${counts.duplicates} duplicates, ${settledTwice} executed twice at the venue`,
+    held:
+      books.length > 0 &&
+      twice === 0 &&
+      differences.length === 0 &&
+      counts.duplicates === 0 &&
+      commands === results,
+    detail: [
+      `${commands} commands, ${results} results, ${counts.duplicates} duplicates, ` +
+        `executed ${executed}, ${twice} of them twice`,
+      ...differences.slice(0, shownDifferences),
+      ...(differences.length > shownDifferences
+        ? [`and ${differences.length - shownDifferences} more differences`]
+        : []),
+    ].join("; "),
   };
 }
 

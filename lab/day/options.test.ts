@@ -7,6 +7,7 @@ test("the defaults are the README's", () => {
   assert.deepEqual(parseDayOptions([]), {
     stack: "dev",
     engine: "lab",
+    brokers: 3,
     events: 5000,
     rate: 250,
     seed: 1,
@@ -17,12 +18,20 @@ test("the defaults are the README's", () => {
 });
 
 test("every mistake is told at once, with exit code 2", () => {
-  const wrong = ["--stack=test", "--engine=x", "--events=0", "--rate=-1.5", "--seed=one", "--feed=absent"];
+  const wrong = [
+    "--stack=test",
+    "--engine=x",
+    "--brokers=2",
+    "--events=0",
+    "--rate=-1.5",
+    "--seed=one",
+    "--feed=absent",
+  ];
   assert.throws(
     () => parseDayOptions(wrong),
     (error: Error & { exitCode?: number }) => {
       assert.equal(error.exitCode, 2);
-      for (const name of ["stack", "engine", "events", "rate", "seed", "feed"])
+      for (const name of ["stack", "engine", "brokers", "events", "rate", "seed", "feed"])
         assert.match(error.message, new RegExp(`^  --${name}: `, "m"));
       return true;
     },

@@ -8,6 +8,8 @@ export interface DayOptions {
   stack: "dev" | "prod";
   /** `lab` hosts the program itself; `pulumi` uses the Pulumi CLI and the real plugins. Default `lab`. */
   engine: "lab" | "pulumi";
+  /** Kafka brokers: 3 as in the cluster, or 1 with a single copy of everything (seed 001's first phase). Default 3. */
+  brokers: 3 | 1;
   /** Venue messages that the ingestors take in, over all feeds; at least 1. Default 5,000. */
   events: number;
   /** Venue messages a second, over all feeds. Default 250. */
@@ -26,6 +28,7 @@ export const usage = `npm start -- [options]: one whole trading day in the lab
 
   --stack dev|prod      the stack to bring up (default dev)
   --engine lab|pulumi   the lab's own engine, or the Pulumi CLI on PATH (default lab)
+  --brokers 3|1         Kafka brokers; with 1 there is one copy of everything (default 3)
   --events N            venue messages to take in, over all feeds, at least 1 (default 5000)
   --rate N              venue messages a second (default 250)
   --seed N              seed of all that is made up; same seed and N, same counts (default 1)
@@ -69,6 +72,7 @@ export function parseDayOptions(args: string[]): DayOptions | "help" {
       options: {
         stack: { type: "string", default: "dev" },
         engine: { type: "string", default: "lab" },
+        brokers: { type: "string", default: "3" },
         events: { type: "string", default: "5000" },
         rate: { type: "string", default: "250" },
         seed: { type: "string", default: "1" },
@@ -86,6 +90,7 @@ export function parseDayOptions(args: string[]): DayOptions | "help" {
   const options: DayOptions = {
     stack: choice("stack", values.stack, ["dev", "prod"], faults),
     engine: choice("engine", values.engine, ["lab", "pulumi"], faults),
+    brokers: choice("brokers", values.brokers, ["3", "1"], faults) === "1" ? 1 : 3,
     events: integer("events", values.events, 1, 10_000_000, faults),
     rate: integer("rate", values.rate, 1, 1_000_000, faults),
     seed: integer("seed", values.seed, 0, 4_294_967_295, faults),

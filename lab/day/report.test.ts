@@ -21,7 +21,11 @@ test("ticks start at zero, ascend, stay within the maximum and are few", () => {
 
 test("the page names broken promises, escapes what it prints and plots every operation", () => {
   const page = renderReport({
-    summary: { ...emptySummary("dev", "lab") },
+    summary: {
+      ...emptySummary("dev", "lab"),
+      venues: { alpaca: { commands: 4, results: { FILLED: 3, DENIED: 1 }, latency_ms: { p50: 2, p99: 50 } } },
+      trading_ready_seconds: 12.34,
+    },
     promises: [{ promise: "nothing bills", held: false, detail: "<server> left" }],
     timeline: [
       { name: "dev-kafka-0", operation: "create", from: 1, to: 3 },
@@ -29,9 +33,10 @@ test("the page names broken promises, escapes what it prints and plots every ope
     ],
     latencies: [1, 2, 2, 50],
     ingestedAt: [1_000, 1_500, 3_000],
-    resultsByStatus: { FILLED: 4 },
   });
   assert.match(page, /BROKEN: nothing bills \(&#60;server&#62; left\)/);
+  assert.match(page, /alpaca: 4 commands, 3 FILLED, 1 DENIED, p50 2 ms, p99 50 ms/);
+  assert.match(page, /12\.3 s after the begin of up/);
   assert.doesNotMatch(page, /<server>/);
   assert.match(page, /dev-kafka-0.*2\.00 s/s);
   assert.doesNotMatch(page, /NaN|undefined|Infinity/);
@@ -44,7 +49,6 @@ test("a day without events still has a report", () => {
     timeline: [],
     latencies: [],
     ingestedAt: [],
-    resultsByStatus: {},
   });
   assert.doesNotMatch(page, /NaN|undefined|Infinity/);
 });

@@ -1,5 +1,5 @@
 /** The day's report: one HTML page without scripts or outside addresses; the plots are SVG. */
-import type { DaySummary, PromiseCheck } from "./summary.ts";
+import { type DaySummary, describeVenue, type PromiseCheck } from "./summary.ts";
 
 /** One resource operation of the engine, on the day's clock. */
 export interface TimelineEntry {
@@ -18,7 +18,6 @@ export interface ReportInput {
   latencies: readonly number[];
   /** Epoch milliseconds of every ingested event, ascending. */
   ingestedAt: readonly number[];
-  resultsByStatus: Readonly<Record<string, number>>;
 }
 
 const width = 900;
@@ -131,15 +130,18 @@ ${table([
   ["Ingested", `${events.ingested} events`],
   ["Normalized", `${events.normalized} events`],
   ["Commands", String(events.commands)],
-  [
-    "Results",
-    `${events.results} (${Object.entries(input.resultsByStatus)
-      .map(([status, count]) => `${count} ${status}`)
-      .join(", ")})`,
-  ],
+  ["Results", String(events.results)],
+  ...Object.entries(summary.venues).map(([venue, traded]) => ["", describeVenue(venue, traded)] as const),
+  ["Dead letters", String(summary.dead_letters)],
   [
     "Latency receipt to result",
     latency.p50 === null ? "no command" : `p50 ${latency.p50} ms, p99 ${latency.p99} ms`,
+  ],
+  [
+    "Trading ready",
+    summary.trading_ready_seconds === null
+      ? "never"
+      : `${summary.trading_ready_seconds.toFixed(1)} s after the begin of up`,
   ],
   [
     "Archive",

@@ -18,8 +18,16 @@ export interface StackConfiguration {
 export interface LabEndpoints {
   hetzner: { endpoint: string; token: string; sshPort: number };
   s3: { endpoint: string; region: string; bucket: string; accessKeyId: string; secretAccessKey: string };
-  kafka: { brokers: string };
-  alpaca: { stream: string; updates: string; rest: string; keyId: string; secret: string; symbols: string[] };
+  kafka: { brokers: readonly string[] };
+  alpaca: {
+    stream: string;
+    updates: string;
+    rest: string;
+    keyId: string;
+    secret: string;
+    symbols: string[];
+    requestsPerMinute: number;
+  };
   near: { ws: string; rpc: string; token: string; salt: string; signerId: string; privateKey: string };
   /** Folder that receives the Kubernetes objects. */
   renderDirectory: string;
@@ -58,7 +66,10 @@ export function labStackConfiguration(
     archive: { endpoint: s3.endpoint, region: s3.region, bucket: s3.bucket },
     delivery: "direct",
     hcloudEndpoint: hetzner.endpoint,
-    kafka: { bootstrapServers: kafka.brokers },
+    kafka: {
+      bootstrapServers: kafka.brokers.join(","),
+      ...(kafka.brokers.length === 1 ? { replicationFactor: 1, minInsyncReplicas: 1 } : {}),
+    },
     kubernetesRenderDirectory: endpoints.renderDirectory,
     ssh: { port: hetzner.sshPort },
     venues: {
@@ -67,6 +78,7 @@ export function labStackConfiguration(
         restUrl: alpaca.rest,
         updatesUrl: alpaca.updates,
         symbols: alpaca.symbols,
+        requestsPerMinute: alpaca.requestsPerMinute,
       },
       nearIntents: { relayWebSocketUrl: near.ws, relayRpcUrl: near.rpc, salt: near.salt },
     },

@@ -24,18 +24,25 @@ export interface World {
   objectStore: Awaited<ReturnType<typeof startObjectStore>>;
   alpaca: Awaited<ReturnType<typeof startAlpaca>>;
   near: Awaited<ReturnType<typeof startNear>>;
-  /** The first of three client ports that the day's Kafka will take. */
+  /** The first of the client ports that the day's Kafka will take. */
   kafkaPort: number;
   /** What the stack's configuration points at. */
   endpoints: LabEndpoints;
   stop(): Promise<void>;
 }
 
+/**
+ * Trading requests a minute that Alpaca takes during a day, and that our executor keeps to. A minute of the lab holds
+ * the orders of hours; the real limit of a paper account is 200.
+ */
+const alpacaRequestsPerMinute = 60_000;
+
 /** Starts every part; when one fails the others are stopped and its error is thrown. */
 export async function startWorld(
   registry: ProcessRegistry,
   symbols: readonly string[],
   seed: number,
+  brokerCount: 3 | 1,
 ): Promise<World> {
   const stops: (() => Promise<void>)[] = [];
   const started = async <T>(part: Promise<T>, stop: (part: T) => Promise<void>): Promise<T> => {
@@ -56,7 +63,9 @@ export async function startWorld(
       }),
       (part) => part.stop(),
     ),
-    started(startAlpaca({ market: "replay", seed }), (part) => part.close()),
+    started(startAlpaca({ market: "replay", seed, requestsPerMinute: alpacaRequestsPerMinute }), (part) =>
+      part.close(),
+    ),
     started(startNear({ market: "replay", seed }), (part) => part.close()),
   ] as const);
   const failed = parts.find((part) => part.status === "rejected");
@@ -67,8 +76,8 @@ export async function startWorld(
   const [hetzner, objectStore, alpaca, near] = parts.map((part) =>
     part.status === "fulfilled" ? part.value : undefined,
   ) as [World["hetzner"], World["objectStore"], World["alpaca"], World["near"]];
-  const [kafkaPort = 0] = await findFreePorts(3);
-  const brokers = [0, 1, 2].map((broker) => `127.0.0.1:${kafkaPort + broker}`).join(",");
+  const [kafkaPort = 0] = await findFreePorts(brokerCount);
+  const brokers = Array.from({ length: brokerCount }, (_, broker) => `127.0.0.1:${kafkaPort + broker}`);
   return {
     hetzner,
     objectStore,
@@ -79,7 +88,7 @@ export async function startWorld(
       hetzner: { endpoint: hetzner.endpoint, token: hetzner.token, sshPort: hetzner.sshPort },
       s3: objectStore,
       kafka: { brokers },
-      alpaca: { ...alpaca, symbols: [...symbols] },
+      alpaca: { ...alpaca, symbols: [...symbols], requestsPerMinute: alpacaRequestsPerMinute },
       near,
       renderDirectory: labDirectories.rendered,
     },

@@ -57,7 +57,7 @@ export interface Workloads {
 }
 
 /** The last lines of a log, for an error message. */
-function tail(file: string, lines = 15): string {
+export function tail(file: string, lines = 15): string {
   try {
     return readFileSync(file, "utf8").trimEnd().split("\n").slice(-lines).join("\n");
   } catch {
