@@ -38,3 +38,16 @@ test("metadata that does not hold the topic yet is waited for, other errors are 
   await assert.rejects(topicOffsets(admin, "new"), /no broker/);
   assert.deepEqual(await topicOffsets(admin, "new"), offsets, "a failure does not end the queue");
 });
+
+test("a broker that does not know yet that it leads a new partition is asked again", async () => {
+  let calls = 0;
+  const admin = {
+    fetchTopicOffsets: async () => {
+      calls += 1;
+      if (calls === 1) throw Object.assign(new Error("not the leader"), { type: "NOT_LEADER_FOR_PARTITION" });
+      return offsets;
+    },
+  };
+  assert.deepEqual(await topicOffsets(admin, "new"), offsets);
+  assert.equal(calls, 2);
+});

@@ -19,7 +19,8 @@ const queues = new WeakMap<Pick<Admin, "fetchTopicOffsets">, Promise<unknown>>()
 /**
  * The offsets of all partitions of a topic. Calls through one admin run one after the other, because overlapping ones
  * of kafkajs (2.2.4) can meet metadata that lacks the topic of the later call; they then fail with a TypeError,
- * which is repeated here until the metadata is complete.
+ * which is repeated here until the metadata is complete. So is a broker's answer that it does not lead a partition: it
+ * has not heard yet of a topic that was just created.
  * @throws KafkaJSError when the topic does not exist or no broker answers.
  */
 export function topicOffsets(
@@ -43,8 +44,13 @@ async function fetchOffsets(
     try {
       return await admin.fetchTopicOffsets(topic);
     } catch (error) {
-      if (!(error instanceof TypeError) || Date.now() > end) throw error;
+      if (!isPassing(error) || Date.now() > end) throw error;
     }
     await delay(pauseMs);
   }
+}
+
+/** Whether the same question may be answered a moment later. */
+function isPassing(error: unknown): boolean {
+  return error instanceof TypeError || (error as { type?: unknown }).type === "NOT_LEADER_FOR_PARTITION";
 }
