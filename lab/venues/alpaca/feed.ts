@@ -1,5 +1,6 @@
 /** One feed of the stock stream (`iex`, `sip` or `test`) and the replay to its subscriber. */
 import { setTimeout as delay } from "node:timers/promises";
+import { WebSocket } from "ws";
 import { createRandom } from "../../session/index.ts";
 import { paced, type PlayOptions } from "../pace.ts";
 import { whenRead, whenWritable } from "../socket.ts";
@@ -28,14 +29,29 @@ export function parseDataMessage(text: string): DataMessage & { fields: Record<s
 
 /** The account's one connection to a feed. */
 export class StockFeed {
+  readonly #lingerMs: number;
   #connection: StreamConnection | undefined;
+
+  /** @param lingerMs how long a connection that broke off still counts. */
+  constructor(lingerMs: number) {
+    this.#lingerMs = lingerMs;
+  }
 
   /** Takes the connection unless the account has one here already. */
   admit(connection: StreamConnection): boolean {
     const taken = this.#connection;
     // A client that closes has left, though the closing handshake may take a moment.
     if (taken !== undefined && taken.socket.readyState === taken.socket.OPEN) return false;
+    if (taken?.brokeOffAt !== undefined && performance.now() - taken.brokeOffAt < this.#lingerMs)
+      return false;
     this.#connection = connection;
+    return true;
+  }
+
+  /** Breaks the connection off, as a failing network does. @returns whether there was one. */
+  breakOff(): boolean {
+    if (this.#connection?.socket.readyState !== WebSocket.OPEN) return false;
+    this.#connection.socket.terminate();
     return true;
   }
 

@@ -42,6 +42,8 @@ export const orderRequestSchema = z
     if (needsStop !== (order.stop_price != null)) {
       fault("stop_price", `${order.type} orders ${needsStop ? "require" : "take no"} stop_price`);
     }
+    if (order.extended_hours === true && (order.type !== "limit" || order.time_in_force !== "day"))
+      fault("extended_hours", "only for limit orders with time_in_force day");
     if (order.type === "trailing_stop") fault("type", "trailing_stop is not simulated in the lab");
     if (order.time_in_force === "opg" || order.time_in_force === "cls") {
       fault("time_in_force", "auctions (opg, cls) are not simulated in the lab");
@@ -52,8 +54,24 @@ export const orderRequestSchema = z
   });
 export type OrderRequest = z.infer<typeof orderRequestSchema>;
 
-/** The states that an order of the lab can have. */
-export type OrderStatus = "pending_new" | "new" | "filled" | "canceled";
+/** The body of `PATCH /v2/orders/{id}`: what is to be different in the order that replaces another one. */
+export const replacementSchema = z.object({
+  qty: decimal.nullish(),
+  time_in_force: z.enum(["day", "gtc", "ioc", "fok"]).nullish(),
+  limit_price: decimal.nullish(),
+  stop_price: decimal.nullish(),
+  client_order_id: z.string().min(1).max(128).nullish(),
+});
+export type Replacement = z.infer<typeof replacementSchema>;
+
+/** The states of an order that may still be filled. */
+export const openStatuses = ["pending_new", "accepted", "new", "partially_filled"] as const;
+/** The states that an order of the lab can have; the real venue has more. */
+export type OrderStatus = (typeof openStatuses)[number] | "filled" | "canceled" | "expired" | "replaced";
+
+/** Whether an order may still be filled. */
+export const isOpen = ({ status }: Pick<Order, "status">): boolean =>
+  openStatuses.some((open) => open === status);
 
 /** An order as REST and trade updates show it; decimals are strings. */
 export interface Order {
@@ -63,12 +81,14 @@ export interface Order {
   updated_at: string;
   submitted_at: string;
   filled_at: string | null;
-  expired_at: null;
+  expired_at: string | null;
+  /** When a day order ends by itself; null for other orders and while the lab's market never closes. */
+  expires_at: string | null;
   canceled_at: string | null;
   failed_at: null;
-  replaced_at: null;
-  replaced_by: null;
-  replaces: null;
+  replaced_at: string | null;
+  replaced_by: string | null;
+  replaces: string | null;
   asset_id: string;
   symbol: string;
   asset_class: "us_equity";
@@ -84,6 +104,7 @@ export interface Order {
   limit_price: string | null;
   stop_price: string | null;
   status: OrderStatus;
+  position_intent: "buy_to_open" | "sell_to_close";
   extended_hours: boolean;
   legs: null;
   trail_percent: null;
@@ -106,6 +127,7 @@ export function newOrder(request: OrderRequest, now: string): Order {
     submitted_at: now,
     filled_at: null,
     expired_at: null,
+    expires_at: null,
     canceled_at: null,
     failed_at: null,
     replaced_at: null,
@@ -126,6 +148,7 @@ export function newOrder(request: OrderRequest, now: string): Order {
     limit_price: request.limit_price ?? null,
     stop_price: request.stop_price ?? null,
     status: "pending_new",
+    position_intent: request.side === "buy" ? "buy_to_open" : "sell_to_close",
     extended_hours: request.extended_hours ?? false,
     legs: null,
     trail_percent: null,

@@ -12,11 +12,13 @@ import { closeServer, listenOnLoopback } from "../socket.ts";
 import { type Credentials, makeCredentials } from "./account.ts";
 import { parseDataMessage, playToSubscriber, StockFeed } from "./feed.ts";
 import type { Order } from "./order.ts";
-import { type ClientOrderIds, OrderBook } from "./order-book.ts";
+import { type ClientOrderIds, OrderBook, type TradeUpdate } from "./order-book.ts";
+import { MarketHours, type MarketHoursMode } from "./market-hours.ts";
+import { Portfolio } from "./portfolio.ts";
 import { type PricedMessage, Prices } from "./prices.ts";
 import { createRest } from "./rest.ts";
 import { createMarket, simulatedSymbols, stepMs, testSymbols } from "./simulated-market.ts";
-import { StreamConnection } from "./stream.ts";
+import { StreamConnection, type StreamRefusal } from "./stream.ts";
 import { TradeUpdates } from "./updates.ts";
 
 /** How the venue is to behave. */
@@ -42,7 +44,25 @@ export interface AlpacaArguments {
    * for the venue's documentation promises uniqueness among active orders only, and nobody has seen it after a fill.
    */
   clientOrderIds?: ClientOrderIds;
+  /**
+   * Whether a fill takes no more than what the last trade, quote or bar had on offer, so that larger orders are filled
+   * in parts, as further prices come; default false: every fill is whole.
+   */
+  partialFills?: boolean;
+  /** "always" (default): open at any hour, since the lab replays at any hour. "calendar": the exchange's real hours. */
+  marketHours?: MarketHoursMode;
+  /** The venue's time, milliseconds since the epoch; default: the machine's. */
+  now?: () => number;
+  /**
+   * How long a stream's connection that broke off still counts, so that the next one gets 406, in milliseconds;
+   * default 0. About 90,000 at the real venue.
+   */
+  lingerMs?: number;
+  /** What the account is refused with on a stream, as one whose plan lacks it (409) or whose key may not (411). */
+  streamRefusals?: Partial<Record<FeedName, StreamRefusal>>;
 }
+
+export type FeedName = "iex" | "sip" | "test";
 
 /** The running venue. */
 export interface LabAlpaca extends Credentials {
@@ -67,11 +87,17 @@ export interface LabAlpaca extends Credentials {
   faultCounts(): Record<FaultKind, number>;
   /** How many questions about orders each fault happened to. */
   askFaultCounts(): Record<AskFault, number>;
+  /** Breaks off every connection to streams and trade updates, without a word. @returns how many there were. */
+  breakOff(): number;
   close(): Promise<void>;
 }
 
 /** The IEX plan's trade and quote channels. */
 const iexChannels = 30;
+/** News of orders that have only begun. */
+const beginnings: ReadonlySet<TradeUpdate["event"]> = new Set(["accepted", "new"]);
+/** Between two looks at the clock, where the market closes. */
+const clockMs = 100;
 
 /**
  * Starts the venue.
@@ -85,23 +111,33 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
   const prices = new Prices();
   const updates = new TradeUpdates(credentials);
   const known = new Set(args.market === "simulated" ? Object.keys(simulatedSymbols) : []);
+  const portfolio = new Portfolio(args.cash ?? "100000");
+  const hours = new MarketHours(args.marketHours ?? "always", args.now ?? Date.now);
   const book = new OrderBook({
     prices,
-    cash: args.cash ?? "100000",
+    portfolio,
+    hours,
     fillMs: args.fillMs ?? 20,
+    partialFills: args.partialFills ?? false,
     isTradable: (symbol) => known.has(symbol),
     clientOrderIds: args.clientOrderIds ?? "strict",
     onUpdate: (update) =>
-      faults.deliver(newsFaults.get(update.order.id), update.event !== "new", () => updates.publish(update)),
+      faults.deliver(newsFaults.get(update.order.id), !beginnings.has(update.event), () =>
+        updates.publish(update),
+      ),
   });
-  const feeds = { iex: new StockFeed(), sip: new StockFeed(), test: new StockFeed() };
+  const lingerMs = args.lingerMs ?? 0;
+  const feeds = { iex: new StockFeed(lingerMs), sip: new StockFeed(lingerMs), test: new StockFeed(lingerMs) };
   const closed = new AbortController();
 
   const http = createServer(
     createRest({
       credentials,
       book,
+      portfolio,
       prices,
+      hours,
+      symbols: () => [...known],
       faults,
       onTaken: ({ id }, news) => {
         if (news !== undefined) newsFaults.set(id, news);
@@ -119,13 +155,14 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
   const updatesServer = new WebSocketServer({ noServer: true });
   http.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const { pathname } = new URL(request.url ?? "/", "http://lab");
-    const name = /^\/v2\/(iex|sip|test)$/.exec(pathname)?.[1] as keyof typeof feeds | undefined;
+    const name = /^\/v2\/(iex|sip|test)$/.exec(pathname)?.[1] as FeedName | undefined;
     if (name !== undefined) {
       streamServer.handleUpgrade(request, socket, head, (webSocket) => {
         new StreamConnection(webSocket, request, {
           credentials,
           channelLimit: name === "iex" ? iexChannels : Infinity,
           authenticationMs: args.authenticationMs ?? 10_000,
+          refusal: args.streamRefusals?.[name],
           admit: (connection) => feeds[name].admit(connection),
         });
       });
@@ -142,6 +179,11 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
     known.add(message.S);
     if (prices.learn(message)) book.onPrice(message.S);
   };
+  if (args.marketHours === "calendar") {
+    const timer = setInterval(() => book.onTime(), clockMs);
+    timer.unref();
+    closed.signal.addEventListener("abort", () => clearInterval(timer));
+  }
   if (args.market === "simulated") {
     const seed = args.seed ?? 1;
     const market = createMarket(simulatedSymbols, seed);
@@ -177,6 +219,7 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
         if (message !== undefined) learn(message.fields as unknown as PricedMessage);
       });
     },
+    breakOff: () => Object.values(feeds).filter((feed) => feed.breakOff()).length + updates.breakOff(),
     close: async () => {
       closed.abort(new Error("the Alpaca server was closed"));
       book.close();

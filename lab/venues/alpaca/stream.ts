@@ -15,11 +15,25 @@ const errors = {
   404: "auth timeout",
   405: "symbol limit exceeded",
   406: "connection limit exceeded",
+  407: "slow client",
+  408: "v2 not enabled",
+  409: "insufficient subscription",
   410: "invalid subscribe action for this feed",
+  411: "insufficient scope",
+  500: "internal error",
 } as const;
 
+/** Errors that an account with the right credentials may get in the place of "authenticated". */
+export type StreamRefusal = 408 | 409 | 411 | 500;
+
 /** After these the venue closes the connection. */
-const final: ReadonlySet<number> = new Set([402, 404, 406]);
+const final: ReadonlySet<number> = new Set([402, 404, 406, 407, 408, 409, 411, 500]);
+
+/** Unsent bytes at which a client is too slow. A replay waits for its client long before that. */
+const slowBytes = 16_000_000;
+
+/** What a WebSocket that ended without a closing handshake is said to be closed with (RFC 6455, 7.4.1). */
+const abnormalClosure = 1006;
 
 /** Channels that other feeds of Alpaca have: asking for them here is error 410. */
 const foreignChannels = ["orderbooks", "news"];
@@ -31,6 +45,8 @@ export interface StreamHub {
   channelLimit: number;
   /** How long a client may take to authenticate. */
   authenticationMs: number;
+  /** What the account is refused with, if it is. */
+  refusal: StreamRefusal | undefined;
   /** @returns false when the account has a connection to this feed already. */
   admit(connection: StreamConnection): boolean;
 }
@@ -53,6 +69,8 @@ export class StreamConnection {
   readonly subscriptions = new Subscriptions();
   /** When the subscriptions last changed, in milliseconds of `performance.now()`. */
   changedAt = performance.now();
+  /** When the connection broke off without a closing handshake, in milliseconds of `performance.now()`. */
+  brokeOffAt: number | undefined;
   readonly #hub: StreamHub;
   readonly #codec: Codec;
   readonly #timer: NodeJS.Timeout;
@@ -65,7 +83,10 @@ export class StreamConnection {
     const wantsMessagePack = request.headers["content-type"]?.startsWith("application/msgpack") === true;
     this.#codec = wantsMessagePack ? messagePackCodec : jsonCodec;
     this.#timer = setTimeout(() => this.#fail(404), hub.authenticationMs);
-    socket.on("close", () => clearTimeout(this.#timer));
+    socket.on("close", (code) => {
+      clearTimeout(this.#timer);
+      if (code === abnormalClosure) this.brokeOffAt = performance.now();
+    });
     socket.on("error", () => socket.terminate());
     socket.on("message", (data: Buffer) => this.#receive(data));
     this.#control({ T: "success", msg: "connected" });
@@ -80,6 +101,7 @@ export class StreamConnection {
 
   /** Sends data messages, JSON texts, in one frame. */
   sendData(messages: readonly string[]): void {
+    if (this.socket.bufferedAmount > slowBytes) return this.#fail(407);
     this.socket.send(this.#codec.encode(messages));
   }
 
@@ -114,6 +136,7 @@ export class StreamConnection {
   #authenticate(given: { keyId: unknown; secret: unknown }): void {
     if (this.#authenticated) return this.#fail(403);
     if (!isSame(this.#hub.credentials, given)) return this.#fail(402);
+    if (this.#hub.refusal !== undefined) return this.#fail(this.#hub.refusal);
     if (!this.#hub.admit(this)) return this.#fail(406);
     clearTimeout(this.#timer);
     this.#authenticated = true;

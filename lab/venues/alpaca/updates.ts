@@ -28,6 +28,13 @@ export class TradeUpdates {
     for (const socket of this.#listeners) send(socket, { stream: "trade_updates", data: update });
   }
 
+  /** Breaks all connections off, as a failing network does. @returns how many there were. */
+  breakOff(): number {
+    const count = this.#listeners.size;
+    for (const socket of this.#listeners) socket.terminate();
+    return count;
+  }
+
   /** Serves one connection. */
   serve(socket: WebSocket): void {
     let authenticated = false;
