@@ -30,7 +30,8 @@ import {
   verifyArchive,
 } from "../services/archive/index.ts";
 import { type GateOutcome, passGate } from "../services/archive/seal-gate.ts";
-import { controlRecord, DrainState, readControl } from "../services/bus/drain.ts";
+import { controlRecord, readControl } from "../services/bus/control.ts";
+import { DrainState } from "../services/bus/drain.ts";
 import { followTopics } from "../services/bus/follow.ts";
 import { compression, connectKafka } from "../services/bus/kafka.ts";
 import { toInstant } from "../services/core/time.ts";

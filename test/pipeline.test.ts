@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { generateNearQuotes } from "../lab/session/index.ts";
-import { controlRecord, readControl } from "../services/bus/drain.ts";
+import { controlRecord, readControl } from "../services/bus/control.ts";
 import { deadLetterHeaders } from "../services/bus/dead-letters.ts";
 import { decodeEvent, type PayloadOf, type EventType } from "../services/core/events.ts";
 import type { Event } from "../services/core/envelope.ts";

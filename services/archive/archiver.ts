@@ -5,11 +5,10 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Counter, Gauge } from "prom-client";
-import { controlRecord, DrainState, readControl } from "../bus/drain.ts";
-import { followTopics } from "../bus/follow.ts";
+import { controlRecord, followControl } from "../bus/control.ts";
+import { DrainState } from "../bus/drain.ts";
 import { connectKafka, type Kafka } from "../bus/kafka.ts";
 import { startProducer } from "../bus/producer.ts";
-import { topics } from "../bus/topics.ts";
 import { integer, list } from "../core/config.ts";
 import type { ServiceContext, ServiceDefinition } from "../core/service.ts";
 import { toInstant } from "../core/time.ts";
@@ -123,19 +122,7 @@ async function followDrain(
 ): Promise<DrainRequester> {
   const name = context.settings.SERVICE_NAME;
   const state = new DrainState();
-  const follower = await followTopics({
-    kafka,
-    topics: [topics.control.name],
-    name: `control-${name}`,
-    context,
-    onRecord: (record) => {
-      try {
-        state.apply(readControl(record));
-      } catch (error) {
-        context.logger.error({ err: error, offset: record.offset }, "unreadable control message ignored");
-      }
-    },
-  });
+  const follower = await followControl({ kafka, context, onMessage: (message) => void state.apply(message) });
   context.onStop("control", () => follower.stop());
   const producer = await startProducer(kafka, context);
   return {

@@ -5,41 +5,10 @@
  * was asked once stays drained: ingestors never connect again, the others have nothing left to read.
  */
 import type { Kafka } from "kafkajs";
-import { z } from "zod";
-import { mistakesOf } from "../core/events.ts";
 import type { ServiceContext } from "../core/service.ts";
-import { instantString, toInstant } from "../core/time.ts";
-import { followTopics } from "./follow.ts";
+import { toInstant } from "../core/time.ts";
+import { type ControlMessage, controlRecord, followControl } from "./control.ts";
 import type { BatchingProducer } from "./producer.ts";
-import type { OutgoingRecord, ReceivedRecord } from "./record.ts";
-import { topics } from "./topics.ts";
-
-/** What is said on the control topic. */
-export const controlMessage = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("drain"), requestId: z.string().min(1), at: instantString }),
-  z.object({
-    type: z.literal("drained"),
-    service: z.string().min(1),
-    requestId: z.string().min(1),
-    at: instantString,
-  }),
-]);
-export type ControlMessage = z.infer<typeof controlMessage>;
-
-/** A control message as a record. @param speaker name of the service that says it. */
-export function controlRecord(message: ControlMessage, speaker: string): OutgoingRecord {
-  return { topic: topics.control.name, key: speaker, value: Buffer.from(JSON.stringify(message)) };
-}
-
-/**
- * Reads a control message.
- * @throws Error that names what is wrong.
- */
-export function readControl(record: Pick<ReceivedRecord, "value">): ControlMessage {
-  const parsed = controlMessage.safeParse(JSON.parse(record.value?.toString("utf8") ?? "null"));
-  if (!parsed.success) throw new Error(`not a control message: ${mistakesOf(parsed.error).join("; ")}`);
-  return parsed.data;
-}
 
 /** What the control topic says so far: which drains were requested, and who has answered them. */
 export class DrainState {
@@ -70,6 +39,8 @@ export class DrainState {
         });
         return undefined;
       }
+      default:
+        return undefined;
     }
   }
 
@@ -95,6 +66,12 @@ export interface DrainOptions {
    * After it resolves, everything queued in the producer is flushed and `drained` is published. Rejecting is fatal.
    */
   drain(signal: AbortSignal): Promise<void>;
+  /**
+   * Called for every control message, those from before the start included, in order: so that a service which acts on
+   * others than the drain needs no reader of its own. Those from before the start come before {@link startDrain}
+   * resolves. Throwing is fatal.
+   */
+  onMessage?(message: ControlMessage): void;
 }
 
 /** The service's part in the drain. */
@@ -132,21 +109,11 @@ export async function startDrain(options: DrainOptions): Promise<Drain> {
     });
   };
 
-  const follower = await followTopics({
+  const follower = await followControl({
     kafka: options.kafka,
-    topics: [topics.control.name],
-    name: `control-${service}`,
     context,
-    // One partition on one broker, and a stop may wait this long: two fetches a second are enough to hold it open.
-    maxWaitTimeInMs: 500,
-    onRecord: (record) => {
-      let message: ControlMessage;
-      try {
-        message = readControl(record);
-      } catch (error) {
-        context.logger.error({ err: error, offset: record.offset }, "unreadable control message ignored");
-        return;
-      }
+    onMessage: (message) => {
+      options.onMessage?.(message);
       const request = state.apply(message);
       if (request !== undefined && caughtUp) answer(request);
     },
