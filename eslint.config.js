@@ -12,6 +12,9 @@ const arrows = [
   ...["./stacks", "./components", "./services", "./ops"].map((folder) =>
     forbid(folder, "./lab", "Nothing imports the lab: it is reached through configuration only."),
   ),
+  ...["./stacks", "./components", "./services", "./ops", "./lab", "./test"].map((folder) =>
+    forbid(folder, "./bench", "Nothing imports the benchmarks."),
+  ),
   forbid("./components", ["./stacks", "./ops"], "Arrows: stacks -> components -> services/catalog."),
   onlyFrom("./components", ["./catalog.ts"], "Components know the services only by their catalog."),
   onlyFrom("./stacks", ["./catalog.ts"], "Stacks know the services only by their catalog."),

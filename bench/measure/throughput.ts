@@ -1,0 +1,57 @@
+/** How fast the batching producer writes, and how fast the consumer loop reads. */
+import { startConsumer } from "../../services/bus/consumer.ts";
+import { connectKafka } from "../../services/bus/kafka.ts";
+import { startProducer } from "../../services/bus/producer.ts";
+import { decodeEvent } from "../../services/core/events.ts";
+import type { ServiceContext } from "../../services/core/service.ts";
+import { encodedEvents, eventType } from "../events.ts";
+import type { ConsumeOptions, ProduceOptions, Throughput } from "../worker-options.ts";
+import { startStopwatch } from "./stopwatch.ts";
+
+const client = (context: ServiceContext, brokers: readonly string[]) =>
+  connectKafka({ brokers, clientId: context.settings.SERVICE_NAME, logger: context.logger });
+
+/** Writes `count` events that are encoded already, as fast as the producer takes them. */
+export async function measureProduce(context: ServiceContext, options: ProduceOptions): Promise<Throughput> {
+  const { topic, count } = options;
+  const producer = await startProducer(client(context, options.brokers), context);
+  const events = encodedEvents();
+  // Connections, metadata and the first, slow sends are no throughput.
+  await producer.sendAll(events.slice(0, 1_000).map(({ key, value }) => ({ topic, key, value })));
+  const finish = startStopwatch();
+  for (let sent = 0; sent < count; sent++) {
+    const { key, value } = events[sent % events.length] as (typeof events)[number];
+    producer.send({ topic, key, value }).catch(context.fatal);
+    if (!producer.hasRoom) await producer.room();
+  }
+  await producer.flush();
+  return finish(count);
+}
+
+/** Reads `count` events from the beginning of a topic. */
+export async function measureConsume(context: ServiceContext, options: ConsumeOptions): Promise<Throughput> {
+  const { count, decode } = options;
+  let finish: (() => Throughput) | undefined;
+  let records = 0;
+  let done: () => void = () => undefined;
+  const all = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  await startConsumer({
+    kafka: client(context, options.brokers),
+    groupId: context.settings.SERVICE_NAME,
+    topics: [options.topic],
+    context,
+    handle: async (batch) => {
+      if (finish === undefined) {
+        const stop = startStopwatch();
+        finish = () => stop(records);
+      }
+      if (decode) for (const { value } of batch) decodeEvent(eventType, value);
+      records += batch.length;
+      if (records >= count) done();
+    },
+  });
+  await all;
+  return (finish as unknown as () => Throughput)();
+}

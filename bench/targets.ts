@@ -1,0 +1,36 @@
+/**
+ * What the figures are held against: ratios to Kafka's Java clients in the same run, per Node process with kafkajs,
+ * and absolute times of the whole path.
+ */
+
+/** A bound on a figure. */
+export interface Target {
+  /** `least`: the figure must not be smaller; `most`: not larger. */
+  readonly kind: "least" | "most";
+  readonly bound: number;
+}
+
+/** Throughput of ours ÷ Java's; p99 of ours ÷ Java's. */
+export const busTargets = {
+  produce: { kind: "least", bound: 0.25 },
+  consume: { kind: "least", bound: 0.25 },
+  stage: { kind: "least", bound: 0.5 },
+  eos: { kind: "least", bound: 0.5 },
+  latency: { kind: "most", bound: 2 },
+} as const satisfies Record<string, Target>;
+
+/** Milliseconds from raw to result at 1,000 quotes a second, without the venue's own time. */
+export const pathTargets = {
+  p50: { kind: "most", bound: 5 },
+  p99: { kind: "most", bound: 25 },
+} as const satisfies Record<string, Target>;
+
+/** Whether a figure keeps to its target; NaN never does. */
+export function meets(target: Target, figure: number): boolean {
+  return target.kind === "least" ? figure >= target.bound : figure <= target.bound;
+}
+
+/** For example `≥ 0.25`. */
+export function describeTarget(target: Target): string {
+  return `${target.kind === "least" ? "≥" : "≤"} ${target.bound}`;
+}

@@ -1,0 +1,229 @@
+/** What all benchmarks run on: real brokers of their own, Kafka's Java tools, and a folder that vanishes at the end. */
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Admin } from "kafkajs";
+import { labDirectories, projectDirectory } from "../lab/directories.ts";
+import { installKafkaTools, type LabKafka, startKafka } from "../lab/kafka/index.ts";
+import { type LabProcess, ProcessRegistry } from "../lab/processes.ts";
+import { connectKafka } from "../services/bus/kafka.ts";
+import { createTopics } from "../services/bus/topics.ts";
+import { createLogger } from "../services/core/log.ts";
+import { encodedEvents } from "./events.ts";
+import type { WorkerOptions } from "./worker-options.ts";
+
+/** A measurement's process failed. */
+export class MeasurementError extends Error {
+  override readonly name = "MeasurementError";
+}
+
+/** Arguments of {@link BenchWorld.start}. */
+export interface WorldArguments {
+  brokers: 1 | 3;
+  /** Told what is being done, one short line at a time. */
+  onProgress: (line: string) => void;
+  signal: AbortSignal;
+}
+
+/** The day that the benchmarks' services believe it is. */
+export const businessDate = "2025-10-14";
+
+/** Longest that one measurement may take. */
+const measurementDeadlineMs = 180_000;
+
+const folder = fileURLToPath(new URL(".", import.meta.url));
+
+/** See the module's description. */
+export class BenchWorld {
+  readonly kafka: LabKafka;
+  readonly admin: Admin;
+  readonly registry: ProcessRegistry;
+  /** Vanishes at the end. */
+  readonly directory: string;
+  readonly signal: AbortSignal;
+  readonly #classPath: string;
+  #lastTopic = 0;
+
+  private constructor(
+    kafka: LabKafka,
+    admin: Admin,
+    registry: ProcessRegistry,
+    directory: string,
+    classPath: string,
+    signal: AbortSignal,
+  ) {
+    this.kafka = kafka;
+    this.admin = admin;
+    this.registry = registry;
+    this.directory = directory;
+    this.#classPath = classPath;
+    this.signal = signal;
+  }
+
+  /** @throws KafkaInstallError, KafkaStartError; nothing is left running then. */
+  static async start({ brokers, onProgress, signal }: WorldArguments): Promise<BenchWorld> {
+    const registry = new ProcessRegistry(labDirectories.processes);
+    await registry.endLeftovers();
+    const directory = path.join(labDirectories.root, `bench-${process.pid}`);
+    await mkdir(directory, { recursive: true });
+    try {
+      const libraries = await installKafkaTools(labDirectories.cache, onProgress, registry);
+      const classes = await compileReference(libraries, registry, onProgress);
+      await writeFile(path.join(directory, "events.ndjson"), payloadFile());
+      const kafka = await startKafka({
+        directory: path.join(directory, "kafka"),
+        cacheDirectory: labDirectories.cache,
+        registry,
+        clusterId: "BenchmarkClusterIdAbcA",
+        brokers,
+        onProgress,
+        signal,
+      });
+      const logger = createLogger({ service: "bench", level: "error" });
+      const admin = connectKafka({ brokers: kafka.brokers, clientId: "bench", logger }).admin();
+      await admin.connect();
+      // The services' own topics, the control topic among them.
+      await createTopics(admin, {
+        businessDate,
+        replicationFactor: brokers,
+        minInsyncReplicas: brokers === 3 ? 2 : 1,
+      });
+      return new BenchWorld(kafka, admin, registry, directory, `${classes}:${libraries}/*`, signal);
+    } catch (error) {
+      await registry.close(1_000);
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Ends everything that runs and removes what was written; safe at any time. */
+  async stop(): Promise<void> {
+    await this.admin.disconnect().catch(() => undefined);
+    await this.kafka.stop().catch(() => undefined);
+    await this.registry.close(2_000);
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  /** A file with one event a line, for Kafka's tools. */
+  get payload(): string {
+    return path.join(this.directory, "events.ndjson");
+  }
+
+  /** Makes a topic with three partitions, as the pipeline's have; replicated as the brokers allow. */
+  async newTopic(name: string): Promise<string> {
+    this.#lastTopic += 1;
+    const topic = `bench-${name}-${this.#lastTopic}`;
+    await this.admin.createTopics({ topics: [{ topic, numPartitions: 3 }], waitForLeaders: true });
+    return topic;
+  }
+
+  /** Removes topics whose data is not needed any more, so that the disk does not fill. */
+  async dropTopics(...topics: readonly string[]): Promise<void> {
+    await this.admin.deleteTopics({ topics: [...topics] });
+  }
+
+  /** Runs a Java class of Kafka's tools or of ours. @returns what it printed. @throws MeasurementError */
+  java(mainClass: string, args: readonly string[]): Promise<string> {
+    // A level that does not fill standard output between the figures.
+    const log4j = path.join(this.directory, "kafka", "log4j2.properties");
+    const quiet = ["-Dlog4j2.level=ERROR", `-Dlog4j2.configurationFile=${log4j}.quiet`];
+    return this.#run(mainClass.split(".").at(-1) ?? mainClass, "java", [
+      "-Xmx512m",
+      ...quiet,
+      "-cp",
+      this.#classPath,
+      mainClass,
+      ...args,
+    ]);
+  }
+
+  /** Runs one measurement of ours in a process of its own. @throws MeasurementError */
+  async worker<Result>(options: WorkerOptions, nodeArguments: readonly string[] = []): Promise<Result> {
+    const program = ["--import", "tsx", path.join(folder, "worker.ts"), JSON.stringify(options)];
+    const printed = await this.#run(`bench-${options.mode}`, process.execPath, [
+      ...nodeArguments,
+      ...program,
+    ]);
+    return JSON.parse(printed.trim().split("\n").at(-1) ?? "null") as Result;
+  }
+
+  async #run(name: string, command: string, args: readonly string[]): Promise<string> {
+    this.signal.throwIfAborted();
+    const child = await this.registry.start(name, command, args, {
+      cwd: projectDirectory,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    return outputOf(child, this.signal);
+  }
+}
+
+/** What a process prints, once it has ended well. */
+async function outputOf(running: LabProcess, signal: AbortSignal): Promise<string> {
+  let printed = "";
+  let complained = "";
+  running.child.stdout?.on("data", (chunk: Buffer) => (printed += chunk.toString("utf8")));
+  running.child.stderr?.on("data", (chunk: Buffer) => {
+    complained = (complained + chunk.toString("utf8")).slice(-4_000);
+  });
+  const late = AbortSignal.any([signal, AbortSignal.timeout(measurementDeadlineMs)]);
+  const closed = once(running.child, "close");
+  const end = await Promise.race([running.exited, once(late, "abort").then(() => "late" as const)]);
+  if (end === "late") {
+    await running.stop(500);
+    signal.throwIfAborted();
+    throw new MeasurementError(`${running.name}: not done after ${measurementDeadlineMs / 1_000} s`);
+  }
+  await closed;
+  if (end !== 0) {
+    throw new MeasurementError(
+      `${running.name} ended with ${end === null ? "a signal" : `exit code ${end}`}. Its last words:\n${complained || printed.slice(-4_000)}`,
+    );
+  }
+  return printed;
+}
+
+const payloadFile = (): string =>
+  encodedEvents().reduce((lines, { value }) => `${lines}${value.toString()}\n`, "");
+
+/** Compiles the Java reference into the lab's cache, once for each version of its source. */
+async function compileReference(
+  libraries: string,
+  registry: ProcessRegistry,
+  onProgress: (line: string) => void,
+): Promise<string> {
+  const source = path.join(folder, "reference", "Reference.java");
+  const fingerprint = createHash("sha256")
+    .update(await readFile(source))
+    .digest("hex")
+    .slice(0, 12);
+  const target = path.join(labDirectories.cache, `bench-reference-${fingerprint}`);
+  if (existsSync(target)) return target;
+  onProgress("compiling the Java reference");
+  const jars = (await readdir(libraries)).filter((file) => file.endsWith(".jar"));
+  const compiler = jars.find((file) => file.startsWith("ecj-")) ?? "ecj.jar";
+  const partial = `${target}.partial-${process.pid}`;
+  const running = await registry.start(
+    "compile-reference",
+    "java",
+    [
+      "-jar",
+      path.join(libraries, compiler),
+      "-17",
+      "-nowarn",
+      "-cp",
+      jars.map((jar) => path.join(libraries, jar)).join(":"),
+      "-d",
+      partial,
+      source,
+    ],
+    { stdio: ["ignore", "pipe", "pipe"] },
+  );
+  await outputOf(running, new AbortController().signal);
+  await rename(partial, target).catch((error: unknown) => {
+    if (!existsSync(target)) throw error; // otherwise another run was faster
+  });
+  return target;
+}
