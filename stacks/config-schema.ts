@@ -67,7 +67,7 @@ const risk = z.strictObject(
   {
     /** Money at stake in one order, in the account's currency: quantity × price, or the notional itself. */
     maxNotional: text('a decimal number in quotes, such as "10000"', /^\d+(\.\d+)?$/).default("10000"),
-    /** What one swap may give of each asset, in base units. Assets that are not named have no limit. */
+    /** What one swap may give or take of each asset, in base units. Assets that are not named have no limit. */
     maxAmounts: z
       .record(
         text("the id of an asset, such as nep141:wrap.near", /^[^\s,=]+$/),
