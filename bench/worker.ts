@@ -12,7 +12,7 @@ import { measureEvents } from "./measure/events.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
 /** A service's context that ends the process on what would end a service. */
-function contextFor(options: WorkerOptions): { context: ServiceContext; stop(): Promise<void> } {
+function contextFor(options: WorkerOptions): { context: ServiceContext; stop: () => Promise<void> } {
   const context = testContext({
     SERVICE_NAME: `bench-${options.mode}-${process.pid}`,
     KAFKA_BROKERS: options.mode === "events" ? "127.0.0.1:1" : options.brokers.join(","),

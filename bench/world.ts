@@ -4,8 +4,9 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { Admin } from "kafkajs";
+import kafkajs, { type Admin } from "kafkajs";
 import { labDirectories, projectDirectory } from "../lab/directories.ts";
 import { installKafkaTools, type LabKafka, startKafka } from "../lab/kafka/index.ts";
 import { type LabProcess, ProcessRegistry } from "../lab/processes.ts";
@@ -14,6 +15,8 @@ import { createTopics } from "../services/bus/topics.ts";
 import { createLogger } from "../services/core/log.ts";
 import { encodedEvents } from "./events.ts";
 import type { WorkerOptions } from "./worker-options.ts";
+
+const { KafkaJSError } = kafkajs;
 
 /** A measurement's process failed. */
 export class MeasurementError extends Error {
@@ -33,6 +36,9 @@ export const businessDate = "2025-10-14";
 
 /** Longest that one measurement may take. */
 const measurementDeadlineMs = 180_000;
+
+/** Longest wait for a new topic's leaders. */
+const topicDeadlineMs = 30_000;
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
 
@@ -116,8 +122,24 @@ export class BenchWorld {
   async newTopic(name: string): Promise<string> {
     this.#lastTopic += 1;
     const topic = `bench-${name}-${this.#lastTopic}`;
-    await this.admin.createTopics({ topics: [{ topic, numPartitions: 3 }], waitForLeaders: true });
+    await this.admin.createTopics({ topics: [{ topic, numPartitions: 3 }], waitForLeaders: false });
+    // A busy broker may not have heard of the topic that the controller has made.
+    for (const end = Date.now() + topicDeadlineMs; !(await this.#hasLeaders(topic)); await delay(50)) {
+      this.signal.throwIfAborted();
+      if (Date.now() > end)
+        throw new MeasurementError(`${topic} has no leaders after ${topicDeadlineMs / 1_000} s`);
+    }
     return topic;
+  }
+
+  async #hasLeaders(topic: string): Promise<boolean> {
+    try {
+      const { topics } = await this.admin.fetchTopicMetadata({ topics: [topic] });
+      return topics[0]?.partitions.every(({ leader }) => leader >= 0) === true;
+    } catch (error) {
+      if (error instanceof KafkaJSError) return false;
+      throw error;
+    }
   }
 
   /** Removes topics whose data is not needed any more, so that the disk does not fill. */

@@ -4,29 +4,27 @@ import { decodeEvent } from "../../services/core/events.ts";
 import { uuidV5 } from "../../services/core/ids.ts";
 import { demandRecord, normalizeQuote } from "../../services/venues/near-intents/normalize.ts";
 import { rawQuote, sampleEvents } from "../samples.ts";
+import { median } from "../statistics.ts";
 import type { EventCosts, EventsOptions } from "../worker-options.ts";
 
 /** Calls between two looks at the clock. */
-const burst = 200;
+const burst = 50;
 
-/** Microseconds a call, after as long a warm-up as the measurement. */
+/** Microseconds a call: the median of many bursts, after as long a warm-up as the measurement. */
 function cost(work: () => unknown, milliseconds: number): number {
-  let calls = 0;
   let kept: unknown;
-  for (const measured of [false, true]) {
-    calls = 0;
-    const start = performance.now();
-    let now = start;
-    while (now - start < milliseconds) {
+  let bursts: number[] = [];
+  for (const span of [milliseconds, milliseconds]) {
+    bursts = [];
+    for (const end = performance.now() + span; performance.now() < end;) {
+      const start = performance.now();
       for (let call = 0; call < burst; call++) kept = work();
-      calls += burst;
-      now = performance.now();
+      bursts.push(performance.now() - start);
     }
-    if (measured) milliseconds = now - start;
   }
   // Used, so that the calls cannot be optimised away.
   if (kept === undefined) throw new Error("the measured function returned nothing");
-  return (milliseconds * 1_000) / calls;
+  return (median(bursts) * 1_000) / burst;
 }
 
 /** Measures parsing alone, decoding with validation, encoding, and what stands between two topics. */

@@ -20,7 +20,7 @@ export async function measureLatency(context: ServiceContext, options: LatencyOp
   const sentAt = new Float64Array(total);
   const takenAt = new Float64Array(total);
   let received = 0;
-  let assigned: () => void = () => undefined;
+  let assigned = (): void => undefined;
   let done: () => void = () => undefined;
   const ready = new Promise<void>((resolve) => {
     assigned = resolve;
@@ -59,7 +59,9 @@ export async function measureLatency(context: ServiceContext, options: LatencyOp
     for (; next < due; next++) {
       const value = numbered(next);
       sentAt[next] = performance.now();
-      producer.send({ topic, key: `key-${next % 97}`, value }).catch(context.fatal);
+      producer
+        .send({ topic, key: `key-${next % 97}`, value })
+        .catch((error: unknown) => context.fatal(error));
     }
     await delay(1);
   }

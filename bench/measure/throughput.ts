@@ -21,7 +21,7 @@ export async function measureProduce(context: ServiceContext, options: ProduceOp
   const finish = startStopwatch();
   for (let sent = 0; sent < count; sent++) {
     const { key, value } = events[sent % events.length] as (typeof events)[number];
-    producer.send({ topic, key, value }).catch(context.fatal);
+    producer.send({ topic, key, value }).catch((error: unknown) => context.fatal(error));
     if (!producer.hasRoom) await producer.room();
   }
   await producer.flush();
