@@ -1,0 +1,233 @@
+/** One chaos run from the first broker to the verdict. */
+import { setTimeout as delay } from "node:timers/promises";
+import { writeFileSync } from "node:fs";
+import path from "node:path";
+import type { Progress } from "../day/progress.ts";
+import { LabError } from "../errors.ts";
+import type { ProcessRegistry } from "../processes.ts";
+import { carryOut, type Deeds } from "./actions.ts";
+import { drain } from "./drain.ts";
+import { judge, type Verdict } from "./judge/index.ts";
+import { type Market, startMarket } from "./load.ts";
+import type { ChaosOptions } from "./options.ts";
+import { makePlan, type Plan } from "./plan.ts";
+import { Poisoner, poisonKinds } from "./poison.ts";
+import { readEverything, Tap } from "./tap.ts";
+import { Watch } from "./watch.ts";
+import { ChaosWorld, names, podsOf } from "./world.ts";
+
+/** Longest start of all services on a loaded machine. */
+const startMs = 180_000;
+/** After the load: the last deadlines (about 25 s), and the drain. */
+const drainMs = 180_000;
+const readMs = 60_000;
+/** How much longer than planned the load may take, as a factor and in seconds. */
+const patience = { factor: 4, seconds: 120 };
+const reportEveryMs = 2_000;
+const brokers = 3;
+
+/** How a run ended. */
+export interface Outcome {
+  ok: boolean;
+  plan: Plan;
+  verdict: Verdict;
+  deeds: Deeds;
+  /** Exits that nobody asked for. */
+  crashes: string[];
+  faults: { alpaca: Record<string, number>; "near-intents": Record<string, number> };
+  seconds: number;
+}
+
+/** Arguments of {@link runChaos}. */
+export interface RunArguments {
+  options: ChaosOptions;
+  directory: string;
+  registry: ProcessRegistry;
+  progress: Progress;
+  signal: AbortSignal;
+}
+
+/**
+ * Runs it.
+ * @throws LabError when the run could not be carried through, for example because the load did not get on.
+ */
+export async function runChaos(args: RunArguments): Promise<Outcome> {
+  const { options, directory, registry, progress, signal } = args;
+  const pods = podsOf(options.mutation);
+  const plan = makePlan({
+    seed: options.seed,
+    loadSeconds: Math.ceil(options.commands / options.rate),
+    targets: pods,
+    brokers,
+    poisons: poisonKinds,
+    mutation: options.mutation,
+  });
+  const deeds: Deeds = { kills: 0, freezes: 0, replacements: 0, mistakes: [] };
+  const crashes: string[] = [];
+  progress.phase(`Starting ${brokers} brokers, the venues and ${pods.length} services`);
+  const world = await ChaosWorld.start({
+    directory,
+    registry,
+    seed: options.seed,
+    pods,
+    faults: options.mutation === undefined,
+    onProgress: (line) => progress.line(line),
+    onCrash: (name, code) => {
+      crashes.push(`${name} exited with ${String(code)} at ${progress.seconds.toFixed(1)} s`);
+      progress.line(`${name} exited with ${String(code)} although nobody ended it; it is started again`);
+    },
+    signal,
+  });
+  const watch = new Watch();
+  const tap = new Tap(world.client, world.logger, (record) => watch.take(record));
+  const poisoner = new Poisoner(world.client, { raw: names.rawNear, command: names.commands });
+  try {
+    await Promise.all([tap.start(), poisoner.connect()]);
+    await startServices(world, signal);
+    progress.phase(`${plan.actions.length} actions in ${plan.seconds} s, ${options.commands} commands`);
+    const began = Date.now();
+    const near = pods.some(({ venue }) => venue === "near-intents");
+    const market = startMarket({
+      ...world,
+      near: world.near,
+      alpaca: world.alpaca,
+      seed: options.seed,
+      nearRate: near ? options.rate / 2 : 0,
+      alpacaRate: near ? options.rate / 2 : options.rate,
+    });
+    await holdLoad({ ...args, world, plan, watch, poisoner, deeds, market });
+    progress.phase("The market is closed: draining");
+    const silent = await withReports(args, watch, deeds, async () =>
+      drain({
+        kafka: world.client,
+        records: tap.records,
+        services: [...new Set(pods.map(({ deployable }) => deployable.name))],
+        deadlineMs: drainMs,
+        signal,
+      }),
+    );
+    if (silent.length > 0) {
+      deeds.mistakes.push(`not drained within ${drainMs / 1_000} s: ${silent.join(", ")}`);
+    }
+    await tap.readToEnds(readMs);
+    progress.phase("Judging");
+    const final = await readEverything(world.client, world.logger, readMs);
+    const verdict = judge({
+      records: final.records,
+      seen: tap.records,
+      tapMistakes: [...tap.mistakes, ...final.mistakes],
+      poison: poisoner.records,
+      market,
+      kills: killsByTopic(world),
+      orderlyUntil: began + plan.orderlyUntil * 1_000,
+      orders: world.alpaca.orders(),
+      repeatedOrders: world.alpaca.duplicateOrders(),
+      near: world.near.book(),
+    });
+    const outcome: Outcome = {
+      ok: isGood(verdict, deeds),
+      plan,
+      verdict,
+      deeds,
+      crashes,
+      faults: { alpaca: world.alpaca.faultCounts(), "near-intents": world.near.faultCounts() },
+      seconds: progress.seconds,
+    };
+    writeFileSync(path.join(directory, "evidence.json"), `${JSON.stringify(outcome, undefined, 2)}\n`);
+    return outcome;
+  } finally {
+    await tap.stop();
+    await poisoner.disconnect();
+    await Promise.all(world.processes.map((process) => process.stop()));
+    await world.stop();
+  }
+}
+
+async function startServices(world: ChaosWorld, signal: AbortSignal): Promise<void> {
+  for (const process of world.processes) {
+    signal.throwIfAborted();
+    await process.start();
+  }
+  const late = delay(startMs, undefined, { signal, ref: false }).then(() => {
+    const names = world.processes.filter(({ isReady }) => !isReady).map(({ name }) => name);
+    throw new LabError(`not ready after ${startMs / 1_000} s: ${names.join(", ")}; see their logs`);
+  });
+  late.catch(() => undefined);
+  await Promise.race([late, Promise.all(world.processes.map(({ ready }) => ready))]);
+}
+
+interface LoadArguments extends RunArguments {
+  world: ChaosWorld;
+  plan: Plan;
+  watch: Watch;
+  poisoner: Poisoner;
+  deeds: Deeds;
+  market: Market;
+}
+
+/** Carries the plan out while the market runs, until it is done and there are commands enough. */
+async function holdLoad(args: LoadArguments): Promise<void> {
+  const { options, plan, watch, market, progress, deeds } = args;
+  const limitMs = 1_000 * (plan.seconds * patience.factor + patience.seconds);
+  const abort = new AbortController();
+  const signal = AbortSignal.any([args.signal, abort.signal]);
+  const hold = async () => {
+    await carryOut({ ...args, signal, onDeed: (line) => progress.line(line) });
+    const end = plan.seconds * 1_000;
+    while (watch.commands < options.commands) await delay(100, undefined, { signal });
+    return end;
+  };
+  const late = delay(limitMs, undefined, { signal, ref: false }).then(() => {
+    throw new LabError(
+      `the load did not get on: ${watch.commands} of ${options.commands} commands after ${limitMs / 1_000} s`,
+    );
+  });
+  late.catch(() => undefined);
+  try {
+    await withReports(args, watch, deeds, () =>
+      Promise.race([
+        hold(),
+        late,
+        market.stopped.then(() => Promise.reject(new Error("the market stopped"))),
+      ]),
+    );
+  } finally {
+    abort.abort();
+    market.stop();
+    await market.stopped.catch(() => undefined);
+  }
+}
+
+/** A line every two seconds while something goes on. */
+async function withReports<Result>(
+  { progress }: RunArguments,
+  watch: Watch,
+  deeds: Deeds,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const report = () =>
+    progress.line(
+      `${watch.raw} raw, ${watch.commands} commands, ${watch.results} results, ` +
+        `${deeds.kills} kills, ${deeds.replacements} replacements, ${deeds.freezes} freezes`,
+    );
+  const timer = setInterval(report, reportEveryMs);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+    report();
+  }
+}
+
+function killsByTopic(world: ChaosWorld): Record<string, number[]> {
+  const of = (service: string) =>
+    world.processes.filter((process) => process.service === service).flatMap(({ kills }) => kills);
+  return {
+    [names.rawNear]: of("ingest-near-intents"),
+    [names.rawAlpaca]: of("ingestion-alpaca-stockstream-api"),
+  };
+}
+
+function isGood({ duplicates, lost, violations }: Verdict, { mistakes }: Deeds): boolean {
+  return [duplicates, lost, violations, mistakes].every(({ length }) => length === 0);
+}
