@@ -15,7 +15,7 @@ const record = {
 test("a dead letter keeps bytes, key and headers, and says where it came from and why", () => {
   const letter = deadLetterOf(record, new TypeError("bad".repeat(10_000)), "normalize-near-intents");
   assert.equal(letter.topic, "dead-letter");
-  assert.equal(letter.value, record.value);
+  assert.deepEqual(letter.value, record.value);
   assert.equal(letter.key, record.key);
   const headers = letter.headers ?? {};
   assert.equal(headers[deadLetterHeaders.topic], record.topic);
@@ -31,4 +31,24 @@ test("a record without key or value becomes a letter all the same", () => {
   const letter = deadLetterOf({ ...record, key: null, value: null }, new Error("empty"), "s");
   assert.equal(letter.key, "raw.near-intents.quote-2");
   assert.equal(letter.value.length, 0);
+});
+
+test("a record that is larger than a producer takes becomes a letter that says what was cut", () => {
+  const value = Buffer.alloc(2 * 1024 * 1024, 1);
+  const key = Buffer.alloc(1024 * 1024, 2);
+  const huge = { ...record, key, value, headers: { trace: Buffer.alloc(1024 * 1024, 3) } };
+  const letter = deadLetterOf(huge, new Error("too large"), "s");
+  const headers = letter.headers ?? {};
+  const bytes =
+    letter.value.length +
+    Buffer.byteLength(letter.key) +
+    Object.entries(headers).reduce((sum, [name, held]) => sum + name.length + String(held).length + 10, 0);
+  assert.ok(bytes < 900_000, `${bytes} bytes`);
+  assert.deepEqual(letter.value, value.subarray(0, letter.value.length));
+  assert.equal(
+    headers[deadLetterHeaders.cut],
+    "value of 2097152 bytes, key of 1048576 bytes, headers of 1048581 bytes",
+  );
+  assert.equal(headers[deadLetterHeaders.offset], huge.offset);
+  assert.equal(deadLetterOf(record, new Error("small"), "s").headers?.[deadLetterHeaders.cut], undefined);
 });

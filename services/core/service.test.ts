@@ -74,6 +74,15 @@ test("a start that fails stops what had started and tells why", async () => {
   assert.ok(stopped);
 });
 
+test("a fatal error while starting is what the start fails with", async () => {
+  const reason = new Error("the first record was too much");
+  const start = async (context: ServiceContext): Promise<void> => {
+    context.fatal(reason);
+    await new Promise(setImmediate);
+  };
+  await assert.rejects(startService({ variables: {}, start }, { environment, logger }), reason);
+});
+
 test("common and own variables are checked together", async () => {
   const start = () => Promise.resolve();
   await assert.rejects(

@@ -120,7 +120,12 @@ export async function startService<Shape extends z.ZodRawShape>(
     await stop(error);
     throw error;
   }
-  if (!abort.signal.aborted) context.health.setReady(true);
+  // It may have met a fatal error while it was starting.
+  if (abort.signal.aborted) {
+    const error = await stopped;
+    throw error instanceof Error ? error : new Error(String(error));
+  }
+  context.health.setReady(true);
   const { port } = server.address() as AddressInfo;
   logger.info({ port }, "ready");
   return { port, context, stop: () => stop(), stopped };
