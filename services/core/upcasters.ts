@@ -31,6 +31,11 @@ const upcasters: Readonly<Record<string, readonly Upcaster[]>> = {
   ],
 };
 
+/** How many versions of an event type are lifted: one less than its newest version, or some could not be read. */
+export function upcasterCount(type: string): number {
+  return upcasters[type]?.length ?? 0;
+}
+
 /**
  * Lifts an event to the newest version of its type.
  * @param event what JSON.parse gave; what is no event of an older version is returned as it is, for the schema to judge.
