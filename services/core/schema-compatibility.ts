@@ -75,12 +75,13 @@ export function incompatibilities(older: JsonSchema, newer: JsonSchema): Incompa
 }
 
 function compare(older: JsonSchema, newer: JsonSchema, path: string): Incompatibility[] {
-  if (older === false || acceptsAll(newer)) return [];
+  if (acceptsNothing(older) || acceptsAll(newer)) return [];
   const found = (what: string, advice: string): Incompatibility[] => [
     { path: path || "event", what, advice },
   ];
-  if (newer === false) return found("nothing is accepted any more", `accept what was accepted ${newVersion}`);
-  const before: Fields = older === true ? {} : older;
+  if (acceptsNothing(newer))
+    return found("nothing is accepted any more", `accept what was accepted ${newVersion}`);
+  const before = (older === true ? {} : older) as Fields;
   const after = newer as Fields;
   const unknown = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter(
     (keyword) => !compared.has(keyword) && !annotations.has(keyword),
@@ -105,6 +106,12 @@ function acceptsAll(schema: JsonSchema): boolean {
   return (
     schema === true || (schema !== false && Object.keys(schema).every((keyword) => annotations.has(keyword)))
   );
+}
+
+/** zod writes "never" as "not anything". */
+function acceptsNothing(schema: JsonSchema): boolean {
+  if (typeof schema === "boolean") return !schema;
+  return schema["not"] !== undefined && acceptsAll(schema["not"] as JsonSchema);
 }
 
 /** A union as its members, an enumeration as one constant each; anything else is its only alternative. */
