@@ -74,7 +74,7 @@ function comparisonTable(comparisons: readonly Comparison[]): string {
   );
 }
 
-function pathTables({ rate, sustained, stages, services, results, venue, lag }: PathResult): string {
+function pathTables({ rate, sustained, stages, services, results, venue, ...lag }: PathResult): string {
   const ms = (value: number) => `${value.toFixed(1)} ms`;
   const stageRows = stages.map(({ name, samples, p50, p99, max, targets }) => {
     const judged = targets
@@ -95,7 +95,8 @@ function pathTables({ rate, sustained, stages, services, results, venue, lag }: 
     .join(", ");
   return [
     `${rate.toLocaleString("en")} quotes/s asked for, ${Math.round(sustained).toLocaleString("en")}/s reached the raw topic; results: ${statuses || "none"}; ` +
-      `venue's own time p50 ${ms(venue.p50)}, p99 ${ms(venue.p99)}; ${lag}.`,
+      `venue's own time p50 ${ms(venue.p50)}, p99 ${ms(venue.p99)}; ` +
+      `largest backlog ${lag.largestBacklog} quotes, no lag ${lag.settledAfterSeconds.toFixed(1)} s after the last one.`,
     table(["stage", "samples", "p50", "p99", "max", "target p50 / p99", ""], stageRows),
     table(["process", "CPU (of one core)", "RSS"], serviceRows),
   ].join("\n\n");

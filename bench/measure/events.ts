@@ -7,20 +7,24 @@ import { rawQuote, sampleEvents } from "../samples.ts";
 import { median } from "../statistics.ts";
 import type { EventCosts, EventsOptions } from "../worker-options.ts";
 
-/** Calls between two looks at the clock. */
+/** Calls between two looks at the clock, and before the first: V8 compiles well what ran often enough. */
 const burst = 50;
+const warmupCalls = 20_000;
+/** Fewest bursts, however long a busy machine makes them. */
+const fewestBursts = 200;
 
-/** Microseconds a call: the median of many bursts, after as long a warm-up as the measurement. */
+/** Microseconds a call: the median of many bursts, so that what interrupted some of them does not count. */
 function cost(work: () => unknown, milliseconds: number): number {
   let kept: unknown;
-  let bursts: number[] = [];
-  for (const span of [milliseconds, milliseconds]) {
-    bursts = [];
-    for (const end = performance.now() + span; performance.now() < end;) {
-      const start = performance.now();
-      for (let call = 0; call < burst; call++) kept = work();
-      bursts.push(performance.now() - start);
-    }
+  for (let call = 0; call < warmupCalls; call++) kept = work();
+  const bursts: number[] = [];
+  for (
+    const end = performance.now() + milliseconds;
+    performance.now() < end || bursts.length < fewestBursts;
+  ) {
+    const start = performance.now();
+    for (let call = 0; call < burst; call++) kept = work();
+    bursts.push(performance.now() - start);
   }
   // Used, so that the calls cannot be optimised away.
   if (kept === undefined) throw new Error("the measured function returned nothing");
