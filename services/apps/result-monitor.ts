@@ -1,5 +1,5 @@
 /** Entry point of the service `result-monitor`. */
 import { runService } from "../core/service.ts";
-import { resultMonitor } from "../monitor/results.ts";
+import { resultMonitor } from "../monitor/service.ts";
 
 await runService(resultMonitor);

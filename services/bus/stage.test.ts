@@ -92,6 +92,7 @@ test("what cannot be used is put aside with its origin, and the next record is h
     [recordOf(null), /no value/],
     [recordOf(encodeEvent(rawEvent("text", "quote")), { key: null }), /no key/],
     [recordOf(encodeEvent({ ...rawEvent("text", "quote"), schema_version: 99 })), /schema_version is 99/],
+    [recordOf(encodeEvent({ ...rawEvent("x", "quote"), observed_at: "2035-10-14T13:30:00Z" })), /days after/],
     [recordOf(encodeEvent(rawEvent("refused", "quote"))), /refused by the test/],
     [recordOf(encodeEvent(rawEvent("huge", "quote"))), /has 2 bytes/],
     [recordOf(encodeEvent(rawEvent("{}", canaryMessageType))), /not a canary: canary_id.*sent_at/],
@@ -119,7 +120,8 @@ test("a mistake in the program is no bad input: it is not put aside", async () =
 
 test("the latency of the stage runs from the receipt to the acknowledgement", async () => {
   const { handle, context } = stage();
-  const event = { ...rawEvent("good", "quote"), ingested_at: new Date(Date.now() - 3_000).toISOString() };
+  const at = new Date(Date.now() - 3_000).toISOString();
+  const event = { ...rawEvent("good", "quote"), observed_at: at, ingested_at: at };
   await handle(recordOf(encodeEvent(event)));
   const metrics = await context.metrics.registry.metrics();
   assert.match(metrics, /trading_stage_latency_seconds_bucket{le="2.5"[^}]*stage="norm"} 0/);

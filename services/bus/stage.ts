@@ -6,12 +6,14 @@
 import type { Kafka } from "kafkajs";
 import { decodeEvent, InvalidEventError, type EventType, type PayloadOf } from "../core/events.ts";
 import type { Event } from "../core/envelope.ts";
+import { assertPlausibleClock, ImplausibleClockError } from "../core/plausible-clock.ts";
 import { forEvent } from "../core/log.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { fromInstant } from "../core/time.ts";
 import { startConsumer } from "./consumer.ts";
 import { putAside } from "./dead-letters.ts";
-import { startDrain } from "./drain.ts";
+import type { ControlMessage } from "./control.ts";
+import { startDrain, type Drain } from "./drain.ts";
 import { connectKafka } from "./kafka.ts";
 import { waitForLogEnd } from "./log-end.ts";
 import { RecordTooLargeError, startProducer, type BatchingProducer } from "./producer.ts";
@@ -80,10 +82,12 @@ export function stageHandler<Type extends EventType>(
   producer: Pick<BatchingProducer, "send" | "sendAll">,
 ): (record: ReceivedRecord) => Promise<void> {
   const { context } = options;
+  const isRaw = options.type.startsWith("raw.");
   const aside = (record: ReceivedRecord, error: unknown, event?: Event): Promise<void> => {
     const isRefusal =
       error instanceof RefusedEventError ||
       error instanceof InvalidEventError ||
+      error instanceof ImplausibleClockError ||
       error instanceof RecordTooLargeError;
     if (!isRefusal) throw error;
     const logger = event === undefined ? context.logger : forEvent(context.logger, event);
@@ -95,6 +99,7 @@ export function stageHandler<Type extends EventType>(
       if (record.key === null)
         throw new RefusedEventError("the record has no key, so its order is not defined");
       event = decodeEvent(options.type, record.value);
+      if (isRaw) assertPlausibleClock(event, context.settings.MAX_EVENT_AGE_DAYS);
       const cause = event;
       const sent = isRawCanary(cause)
         ? producer.send(normalizeCanary(cause, record.partition))
@@ -110,15 +115,19 @@ export function stageHandler<Type extends EventType>(
   };
 }
 
-/** Takes part in the drain as a consumer: everything in `topics` is consumed, then `finish` runs, then it is answered. */
-export async function startConsumerDrain(
+/**
+ * Takes part in the drain as a consumer: everything in `topics` is consumed, then `finish` runs, then it is answered.
+ * @param onMessage sees every control message, those from before the start included.
+ */
+export function startConsumerDrain(
   bus: Bus,
   context: ServiceContext,
   groupId: string,
   topics: readonly string[],
   finish: () => Promise<void> = () => Promise.resolve(),
-): Promise<void> {
-  await startDrain({
+  onMessage: (message: ControlMessage) => void = () => undefined,
+): Promise<Drain> {
+  return startDrain({
     ...bus,
     context,
     drain: async (signal) => {
@@ -131,5 +140,6 @@ export async function startConsumerDrain(
       }
       await finish();
     },
+    onMessage,
   });
 }

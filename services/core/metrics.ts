@@ -108,6 +108,11 @@ export function createMetrics(service: string) {
       buckets: latencyBuckets,
       registers,
     }),
+    tradingReady: new Gauge({
+      name: "trading_ready",
+      help: "1 while canaries come through the whole pipeline, told by the monitor.",
+      registers,
+    }),
     groupLag: new Gauge({
       name: "trading_group_lag_records",
       help: "Records between a consumer group's committed offsets and the ends of a topic, over all partitions.",

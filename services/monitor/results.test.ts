@@ -5,9 +5,10 @@ import { encodeEvent } from "../core/envelope.ts";
 import { InvalidEventError, newEvent } from "../core/events.ts";
 import { derivedEventId } from "../core/ids.ts";
 import { testContext } from "../core/testing.ts";
+import type { TradeResult } from "../core/trading.ts";
 import { ResultWatch } from "./results.ts";
 
-function resultRecord(index: number, latencyMs: number): ReceivedRecord {
+function resultRecord(index: number, latencyMs: number, reason?: TradeResult["reason"]): ReceivedRecord {
   const id = derivedEventId("cmd.execute_trade", String(index));
   const ingestedAt = "2025-10-14T13:30:00.000Z";
   const event = newEvent("exec.trade_result", {
@@ -19,7 +20,8 @@ function resultRecord(index: number, latencyMs: number): ReceivedRecord {
       command_id: id,
       idempotency_key: `k${index}`,
       strategy: "dummy",
-      status: "FILLED",
+      status: reason === undefined ? "FILLED" : "DENIED",
+      ...(reason === undefined ? {} : { reason }),
       filled: { kind: "swap", amount_in: "1", amount_out: "1" },
       reference: {},
       completed_at: ingestedAt,
@@ -38,7 +40,7 @@ function resultRecord(index: number, latencyMs: number): ReceivedRecord {
 
 test("latency runs from the receipt to the record; a second result counts as a duplicate only", async () => {
   const context = testContext();
-  const watch = new ResultWatch(context);
+  const watch = new ResultWatch(context, () => assert.fail("no canary"));
   watch.take(resultRecord(1, 20));
   watch.take(resultRecord(2, 3_000));
   watch.take(resultRecord(2, 3_000));
@@ -55,6 +57,18 @@ test("latency runs from the receipt to the record; a second result counts as a d
 });
 
 test("what is no result is refused", () => {
-  const watch = new ResultWatch(testContext());
+  const watch = new ResultWatch(testContext(), () => undefined);
   assert.throws(() => watch.take({ ...resultRecord(1, 1), value: Buffer.from("{}") }), InvalidEventError);
+});
+
+test("a canary is no trade: it is handed on and counted nowhere", async () => {
+  const context = testContext();
+  const canaries: string[] = [];
+  const watch = new ResultWatch(context, ({ payload }) => canaries.push(payload.idempotency_key));
+  watch.take(resultRecord(1, 5, { code: "canary", message: "a probe" }));
+  watch.take(resultRecord(2, 5, { code: "kill_switch", message: "a trade" }));
+  assert.deepEqual(canaries, ["k1"]);
+  const metrics = await context.metrics.registry.metrics();
+  assert.match(metrics, /trading_trade_results_total{venue="near-intents",status="DENIED",service="test"} 1/);
+  assert.match(metrics, /trading_trade_latency_seconds_count{[^}]*} 1/);
 });

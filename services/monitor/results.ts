@@ -1,12 +1,11 @@
-/** Watches the results of trades: latency from receipt to result, statuses, duplicates. */
-import { startConsumer } from "../bus/consumer.ts";
-import { putAside } from "../bus/dead-letters.ts";
+/** Watches the results of trades: latency from receipt to result, statuses, duplicates. Canaries are no trades. */
 import type { ReceivedRecord } from "../bus/record.ts";
-import { connectBus, startConsumerDrain } from "../bus/stage.ts";
-import { topics } from "../bus/topics.ts";
-import { decodeEvent, InvalidEventError } from "../core/events.ts";
-import type { ServiceContext, ServiceDefinition } from "../core/service.ts";
+import type { Event } from "../core/envelope.ts";
+import { decodeEvent } from "../core/events.ts";
+import type { ServiceContext } from "../core/service.ts";
 import { fromInstant } from "../core/time.ts";
+import type { TradeResult } from "../core/trading.ts";
+import { isCanaryResult } from "./canaries.ts";
 
 /** A summary is logged after this many results. */
 const logEvery = 100;
@@ -17,13 +16,19 @@ const remembered = 100_000;
 /** Takes results in and keeps the numbers. */
 export class ResultWatch {
   readonly #context: Pick<ServiceContext, "metrics" | "logger">;
+  readonly #onCanary: (result: Event<TradeResult>, timestamp: number) => void;
   readonly #seen = new Set<string>();
   readonly #byStatus: Record<string, number> = {};
   #count = 0;
   #slowestMs = 0;
 
-  constructor(context: Pick<ServiceContext, "metrics" | "logger">) {
+  /** @param onCanary called for the result of each canary, with the record's time in milliseconds since the epoch. */
+  constructor(
+    context: Pick<ServiceContext, "metrics" | "logger">,
+    onCanary: (result: Event<TradeResult>, timestamp: number) => void,
+  ) {
     this.#context = context;
+    this.#onCanary = onCanary;
   }
 
   /**
@@ -42,6 +47,10 @@ export class ResultWatch {
     }
     this.#seen.add(command_id);
     if (this.#seen.size > remembered) this.#seen.delete(this.#seen.values().next().value as string);
+    if (isCanaryResult(event.payload)) {
+      this.#onCanary(event, record.timestamp);
+      return;
+    }
     const latencyMs = record.timestamp - fromInstant(event.ingested_at);
     metrics.tradeLatency.observe({ venue, status }, latencyMs / 1000);
     metrics.tradeResults.inc({ venue, status });
@@ -57,30 +66,3 @@ export class ResultWatch {
     }
   }
 }
-
-/** The service `result-monitor`. */
-export const resultMonitor: ServiceDefinition<Record<never, never>> = {
-  variables: {},
-  start: async (context) => {
-    const groupId = context.settings.SERVICE_NAME;
-    const bus = await connectBus(context);
-    const watch = new ResultWatch(context);
-    await startConsumer({
-      kafka: bus.kafka,
-      groupId,
-      topics: [topics.tradeResult.name],
-      context,
-      handle: async (records) => {
-        for (const record of records) {
-          try {
-            watch.take(record);
-          } catch (error) {
-            if (!(error instanceof InvalidEventError)) throw error;
-            await putAside(record, error, bus.producer, context);
-          }
-        }
-      },
-    });
-    await startConsumerDrain(bus, context, groupId, [topics.tradeResult.name]);
-  },
-};
