@@ -1,6 +1,12 @@
 /** The end of a day: seal, destroy, and the judge's look at what is left and at what was archived. */
 import { rmSync, writeFileSync } from "node:fs";
-import { openArchive, readArchive, verifyArchive } from "../../services/archive/index.ts";
+import {
+  type ArchivedRecord,
+  openArchive,
+  readArchive,
+  verifyArchive,
+} from "../../services/archive/index.ts";
+import { deadLetterHeaders } from "../../services/bus/dead-letters.ts";
 import { parseStackConfig } from "../../stacks/config.ts";
 import type { Day } from "../day.ts";
 import { labDirectories, labFiles } from "../directories.ts";
@@ -55,6 +61,15 @@ interface ArchivedDay {
   messages: number;
 }
 
+const positionOf = ({ topic, partition, offset }: ArchivedRecord) => `${topic} ${partition} ${offset}`;
+
+/** Where a dead letter came from, as its headers tell. */
+function originOf({ headers }: ArchivedRecord): string {
+  const header = (wanted: string) => headers.find(([name]) => name === wanted)?.[1]?.toString();
+  const { topic, partition, offset } = deadLetterHeaders;
+  return `${header(topic)} ${header(partition)} ${header(offset)}`;
+}
+
 /** Reads the sealed archive back from the bucket, as anybody with its credentials could. */
 async function readArchivedDay(day: Day): Promise<ArchivedDay | undefined> {
   const { outputs, world, options, sent } = day;
@@ -73,8 +88,9 @@ async function readArchivedDay(day: Day): Promise<ArchivedDay | undefined> {
     async function* records(): AsyncGenerator<CountedRecord> {
       if (!verified) return;
       for (const topic of counted) {
-        for await (const { timestamp, value } of readArchive(archive, topic, manifest)) {
-          yield { topic, timestamp: Number(timestamp), event: readEvent(value) };
+        for await (const record of readArchive(archive, topic, manifest)) {
+          const position = topic === deadLetterTopic ? originOf(record) : positionOf(record);
+          yield { topic, position, timestamp: Number(record.timestamp), event: readEvent(record.value) };
         }
       }
     }

@@ -18,21 +18,25 @@ function chain(n: number, { venue = "near-intents", status = "FILLED" }: Trade =
     {
       topic: isStock ? "stock-stream-2025-10-14" : "raw.near-intents.quote",
       timestamp: 1_000,
+      position: `${n} 1_000`,
       event: { event_id: `raw-${n}`, venue, payload: { message_type: isStock ? "t" : "quote" } },
     },
     {
       topic: isStock ? "norm.stock_trade" : "norm.swap_demand",
       timestamp: 1_010,
+      position: `${n} 1_010`,
       event: { event_id: `norm-${n}`, venue, causation_id: `raw-${n}` },
     },
     {
       topic: "cmd.execute_trade",
       timestamp: 1_020,
+      position: `${n} 1_020`,
       event: { event_id: `cmd-${n}`, venue, payload: { command_id, instruction: { kind: "any" } } },
     },
     {
       topic: "exec.trade_result",
       timestamp: 1_000 + n,
+      position: `${n} 1_000 + n`,
       event: {
         event_id: `result-${n}`,
         venue,
@@ -53,21 +57,25 @@ const canaries: CountedRecord[] = [
   {
     topic: "raw.near-intents.quote",
     timestamp: 1,
+    position: "other 1",
     event: { event_id: "k1", payload: { message_type: "canary" } },
   },
   {
     topic: "norm.swap_demand",
     timestamp: 2,
+    position: "other 2",
     event: { event_id: "k2", event_type: "norm.canary", causation_id: "k1" },
   },
   {
     topic: "cmd.execute_trade",
     timestamp: 3,
+    position: "other 3",
     event: { event_id: "k3", payload: { command_id: "k3", instruction: { kind: "canary" } } },
   },
   {
     topic: "exec.trade_result",
     timestamp: 4,
+    position: "other 4",
     event: { event_id: "k4", payload: { command_id: "k3", status: "DENIED", reason: { code: "canary" } } },
   },
 ];
@@ -82,6 +90,7 @@ test("a whole day has no duplicates and no losses; canaries are no part of it", 
   const status: CountedRecord = {
     topic: "stock-stream-2025-10-14",
     timestamp: 5,
+    position: "other 5",
     event: { event_id: "status-1", venue: "alpaca", payload: { message_type: "s" } },
   };
   const stocks = chain(3, { venue: "alpaca" });
@@ -114,9 +123,16 @@ test("each kind of loss counts once", async () => {
 test("what was put aside is not lost, and is counted", async () => {
   const [raw] = chain(1);
   assert.ok(raw);
-  const unreadable: CountedRecord = { topic: "dead-letter", timestamp: 3, event: undefined };
-  const { lost, deadLetters } = await count([raw, { ...raw, topic: "dead-letter" }, unreadable], 1);
-  assert.deepEqual([lost, deadLetters], [0, 2]);
+  // Only the place that it came from counts: what is put aside may be no event at all.
+  const aside = (position: string): CountedRecord => ({
+    topic: "dead-letter",
+    timestamp: 3,
+    position,
+    event: undefined,
+  });
+  const told = await count([raw, aside(raw.position), aside("another 0 7")], 1);
+  assert.deepEqual([told.lost, told.deadLetters], [0, 2]);
+  assert.equal((await count([raw, aside("another 0 7")], 1)).lost, 1);
 });
 
 test("a second result for a command and a second copy of a raw event are duplicates", async () => {

@@ -14,6 +14,8 @@ export interface CountedRecord {
   topic: string;
   /** Kafka's record timestamp, in milliseconds since 1970. */
   timestamp: number;
+  /** Topic, partition and offset: of the record itself, and of a dead letter's origin. */
+  position: string;
   /** The parsed value; undefined when it is no event. */
   event: PipelineEvent | undefined;
 }
@@ -63,21 +65,22 @@ export async function countDay(records: AsyncIterable<CountedRecord>, sent: numb
     results: new Set(),
   };
   const events: Record<Stage, number> = { ingested: 0, normalized: 0, commands: 0, results: 0 };
-  /** Raw events that something must follow from, and those that it followed from. */
-  const causes = new Set<string>();
+  /** Raw events from which something must follow, with their positions; those that were followed, or put aside. */
+  const causes = new Map<string, string>();
   const caused = new Set<string>();
+  const putAside = new Set<string>();
   const venues: Record<string, VenueCounts> = {};
   const reported: ReportedExecution[] = [];
   const ingestedAt: number[] = [];
   let deadLetters = 0;
 
-  for await (const { topic, timestamp, event = {} } of records) {
-    const id = String(event.event_id);
+  for await (const { topic, timestamp, position, event = {} } of records) {
     if (topic === deadLetterTopic) {
       deadLetters++;
-      caused.add(id);
+      putAside.add(position);
       continue;
     }
+    const id = String(event.event_id);
     const stage = stageOf(topic);
     if (stage === undefined || isCanary(event)) continue;
     events[stage]++;
@@ -87,7 +90,7 @@ export async function countDay(records: AsyncIterable<CountedRecord>, sent: numb
       case "ingested":
         ids.ingested.add(id);
         ingestedAt.push(timestamp);
-        if (hasCanonicalForm(event)) causes.add(id);
+        if (hasCanonicalForm(event)) causes.set(id, position);
         break;
       case "normalized":
         ids.normalized.add(id);
@@ -109,15 +112,14 @@ export async function countDay(records: AsyncIterable<CountedRecord>, sent: numb
     }
   }
 
-  const missing = (expected: Set<string>, found: Set<string>) =>
-    [...expected].filter((id) => !found.has(id)).length;
+  const unfollowed = [...causes].filter(([id, position]) => !caused.has(id) && !putAside.has(position));
+  const unanswered = [...ids.commands].filter((id) => !ids.results.has(id));
   for (const { latencies } of Object.values(venues)) ascending(latencies);
   return {
     events,
     venues,
     duplicates: Object.entries(ids).reduce((sum, [stage, set]) => sum + events[stage as Stage] - set.size, 0),
-    lost:
-      Math.max(0, sent - ids.ingested.size) + missing(causes, caused) + missing(ids.commands, ids.results),
+    lost: Math.max(0, sent - ids.ingested.size) + unfollowed.length + unanswered.length,
     deadLetters,
     reported,
     latencies: ascending(Object.values(venues).flatMap(({ latencies }) => latencies)),
