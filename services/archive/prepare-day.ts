@@ -4,6 +4,7 @@ import { withAdmin } from "../bus/cluster-admin.ts";
 import { connectKafka, type Kafka } from "../bus/kafka.ts";
 import { createTopics } from "../bus/topics.ts";
 import { readConfig, serviceVariables } from "../core/config.ts";
+import { sessionOf } from "../core/exchange-calendar.ts";
 import { createLogger, type Logger } from "../core/log.ts";
 import { toInstant } from "../core/time.ts";
 import { type Opened, openedSchema } from "./documents.ts";
@@ -21,7 +22,7 @@ export class PrepareDayError extends Error {
 /**
  * Waits for the brokers, creates the topics of the registry and writes `opened.json`, in this order. Running it again
  * changes nothing.
- * @throws ConfigError for a wrong environment; PrepareDayError; ArchiveStoreError.
+ * @throws ConfigError for a wrong environment; CalendarError for a date that the calendar does not know; PrepareDayError; ArchiveStoreError.
  */
 export async function prepareDay(
   environment: Record<string, string | undefined> = process.env,
@@ -32,6 +33,16 @@ export async function prepareDay(
     level: config.LOG_LEVEL,
     secrets: [config.S3_ACCESS_KEY_ID, config.S3_SECRET_ACCESS_KEY],
   });
+  const session = sessionOf(config.BUSINESS_DATE);
+  if (session === undefined) {
+    logger.warn(
+      { businessDate: config.BUSINESS_DATE },
+      "the stock exchange is closed on the business date: only venues without hours will trade",
+    );
+  } else {
+    const { date: businessDate, open, close } = session;
+    logger.info({ businessDate, open, close }, "the stock exchange has a session");
+  }
   const archive = archiveFromEnvironment(config);
   const kafka = connectKafka({ brokers: config.KAFKA_BROKERS, clientId: config.SERVICE_NAME, logger });
   try {

@@ -1,14 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { businessDate, fromInstant, instantString, toInstant } from "./time.ts";
-
-test("the business date is New York's, in winter and in summer", () => {
-  assert.equal(businessDate(new Date("2025-10-14T03:59:59Z")), "2025-10-13");
-  assert.equal(businessDate(new Date("2025-10-14T04:00:00Z")), "2025-10-14");
-  assert.equal(businessDate(new Date("2025-01-15T04:59:59Z")), "2025-01-14");
-  assert.equal(businessDate(new Date("2025-01-15T05:00:00Z")), "2025-01-15");
-});
+import { fromInstant, instantString, toInstant } from "./time.ts";
 
 test("instants survive being written and read", () => {
   fc.assert(

@@ -1,4 +1,4 @@
-/** Dates and times: the business date belongs to New York, every instant is UTC text. */
+/** Times: every instant is UTC text. */
 import { z } from "zod";
 
 /** An instant in UTC, `2025-10-14T13:30:00.123456789Z`; up to nanoseconds, as the venue gave it. */
@@ -8,18 +8,6 @@ export const instantString = z
     /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d{1,9})?Z$/,
     "expected an instant in UTC like 2025-10-14T13:30:00.123Z",
   );
-
-const newYork = new Intl.DateTimeFormat("en-CA", {
-  timeZone: "America/New_York",
-  year: "numeric",
-  month: "2-digit",
-  day: "2-digit",
-});
-
-/** The date in America/New_York at an instant, for example `2025-10-14`. */
-export function businessDate(instant: Date): string {
-  return newYork.format(instant);
-}
 
 /** An instant as text with milliseconds. @param milliseconds since the epoch. */
 export function toInstant(milliseconds: number): string {
