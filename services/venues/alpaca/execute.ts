@@ -46,8 +46,8 @@ const defaultGraceMs = 5_000;
 /** Longest time for account, clock and a cancellation from outside, in milliseconds. */
 const reportMs = 30_000;
 
-/** Pauses between two cancellations of one order. */
-const cancelPauses = { first: 500, longest: 10_000 };
+/** Pauses between two cancellations of one order, in milliseconds; in each the order is asked for. */
+const cancelPauses = { first: 1_000, longest: 10_000 };
 
 /** How long before the last update an order may have been submitted that still fills unseen, in milliseconds. */
 const lookBackMs = 10 * 60_000;
@@ -166,18 +166,18 @@ export class AlpacaVenue implements ExecutionVenue {
         if (settlement !== undefined) return settlement;
         const now = Date.now();
         if (order !== undefined && now >= deadline) watch.cancelCause ??= deadlineCause;
-        if (order !== undefined && watch.cancelCause !== undefined && now >= cancelAt) {
-          const isTaken = await this.#api.cancel(order.id, signal);
-          cancelAt = Date.now() + cancelBackoff.next();
-          // Refused: it may have ended, and the news are on the way or lost.
-          if (isTaken) watch.askLater(Date.now(), true);
-          else watch.ask();
-        } else if (now >= watch.askAt || (order === undefined && now >= decided)) {
+        if (now >= watch.askAt || (order === undefined && now >= decided)) {
           const found = await this.#api.orderByClientId(id, signal);
           if (found !== undefined) this.#seen(found);
           // Only a question that was asked late enough tells; and news may have come meanwhile.
           else if (now >= decided && watch.order === undefined) return notFound(command);
           watch.askLater(Date.now(), this.#isUrgent(watch));
+        } else if (order !== undefined && watch.cancelCause !== undefined && now >= cancelAt) {
+          const isTaken = await this.#api.cancel(order.id, signal);
+          cancelAt = Date.now() + cancelBackoff.next();
+          // Refused: it may have ended, and the news are on the way or lost.
+          if (isTaken) watch.askSoon(Date.now());
+          else watch.ask();
         } else {
           const next = order === undefined ? decided : watch.cancelCause === undefined ? deadline : cancelAt;
           await watch.wait(Math.min(watch.askAt, next) - now);

@@ -8,15 +8,8 @@ import { mistakesOf, newEvent } from "../../core/events.ts";
 import { derivedEventId } from "../../core/ids.ts";
 import type { RawMessage } from "../../core/market-data.ts";
 import type { ServiceContext, ServiceDefinition } from "../../core/service.ts";
-import { fromInstant } from "../../core/time.ts";
 import { parseExact } from "./exact-json.ts";
 import { normalForms, type Normal } from "./market-messages.ts";
-
-/**
- * How far a message's time may be ahead of the ingestor's clock, in milliseconds: beyond a day it is no time of an
- * event. The past has no bound: recorded sessions are played again.
- */
-const furthestAheadMs = 24 * 3_600_000;
 
 /** Topic of each type; corrections and cancels follow the trades they are about, in the same order. */
 const topicOf: Record<Normal["type"], string> = {
@@ -44,11 +37,6 @@ export function normalizeStockMessage(raw: Event<RawMessage>): Event<Normal["pay
     );
   }
   const { type, time, payload } = read.data;
-  if (fromInstant(time) - fromInstant(raw.ingested_at) > furthestAheadMs) {
-    throw new RefusedEventError(
-      `not a message of its time: t is ${time}, more than a day after ${raw.ingested_at}, when it was received`,
-    );
-  }
   return newEvent(type, {
     event_id: derivedEventId(type, raw.event_id),
     venue: raw.venue,

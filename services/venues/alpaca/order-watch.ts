@@ -60,6 +60,12 @@ export class OrderWatch {
     this.#questions += 1;
   }
 
+  /** Something was done about the order: the next question comes after the shortest pause. */
+  askSoon(now: number): void {
+    this.#questions = 0;
+    this.askLater(now, true);
+  }
+
   /** Milliseconds since the epoch when the order is to be asked for. */
   get askAt(): number {
     return this.#askAt;
