@@ -6,7 +6,7 @@ import { nextOrder, type Watch } from "./watch.ts";
 import type { ChaosWorld } from "./world.ts";
 
 /** Longest wait for an intent or an order to strike behind; then it is done anyway. */
-const triggerMs = 8_000;
+const triggerMs = 15_000;
 /** After a broker is back, the others may take this long to count it as in sync; then the next one may go. */
 const brokerRestMs = 2_000;
 

@@ -36,8 +36,8 @@ function describe(outcome: Outcome, directory: string): string[] {
       ([topic, { events, sessions, unacknowledged }]) =>
         `${topic}: ${events} events in ${sessions} sessions, ${unacknowledged} never acknowledged when their ingestor was killed`,
     ),
-    `${deeds.kills} kills, ${deeds.replacements} replacements, ${deeds.freezes} freezes, ${crashes.length} exits unasked for` +
-      (crashes.length === 0 ? "" : `: ${crashes.join("; ")}`),
+    `${deeds.kills} kills, ${deeds.replacements} replacements, ${deeds.freezes} freezes ` +
+      `(${verdict.caught} commands caught between INTENT and the venue); exits unasked for: ${counts(crashes) || "none"}`,
     ...(verdict.lateFills.length === 0 ? [] : [`late fills, reported: ${verdict.lateFills.join(", ")}`]),
     ...describeFindings([...verdict.duplicates, ...verdict.lost, ...verdict.violations]),
     ...deeds.mistakes,

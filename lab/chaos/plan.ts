@@ -111,12 +111,17 @@ function killRound(
   }));
   for (const venue of new Set(targets.flatMap((target) => target.venue ?? []))) {
     const replicas = targets.filter((target) => target.venue === venue).map(({ name }) => name) as [string];
+    // While the group waits for the dead one, commands pile up; the frozen one is caught in the middle of them.
+    const frozen = random.pick(replicas);
+    const at = within(1, 4);
+    for (const process of replicas.filter((name) => name !== frozen))
+      actions.push({ at, kind: "kill", process, trigger: "now" });
     actions.push({
-      at: within(1, roundSeconds / 2),
+      at: tenths(at + sessionTimeoutSeconds / 2),
       kind: "freeze",
-      process: random.pick(replicas),
+      process: frozen,
       trigger: "intent",
-      seconds: sessionTimeoutSeconds + random.integer(2, 5),
+      seconds: sessionTimeoutSeconds + random.integer(2, 4),
     });
     for (const trigger of ["intent", "order"] as const) {
       actions.push({

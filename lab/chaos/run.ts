@@ -32,8 +32,8 @@ export interface Outcome {
   plan: Plan;
   verdict: Verdict;
   deeds: Deeds;
-  /** Exits that nobody asked for. */
-  crashes: string[];
+  /** Exits that nobody asked for, by process. */
+  crashes: Record<string, number>;
   faults: { alpaca: Record<string, number>; "near-intents": Record<string, number> };
   seconds: number;
 }
@@ -63,7 +63,7 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
     mutation: options.mutation,
   });
   const deeds: Deeds = { kills: 0, freezes: 0, replacements: 0, mistakes: [] };
-  const crashes: string[] = [];
+  const crashes: Record<string, number> = {};
   progress.phase(`Starting ${brokers} brokers, the venues and ${pods.length} services`);
   const world = await ChaosWorld.start({
     directory,
@@ -73,7 +73,7 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
     faults: options.mutation === undefined,
     onProgress: (line) => progress.line(line),
     onCrash: (name, code) => {
-      crashes.push(`${name} exited with ${String(code)} at ${progress.seconds.toFixed(1)} s`);
+      crashes[name] = (crashes[name] ?? 0) + 1;
       progress.line(`${name} exited with ${String(code)} although nobody ended it; it is started again`);
     },
     signal,
@@ -123,6 +123,9 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
       orders: world.alpaca.orders(),
       repeatedOrders: world.alpaca.duplicateOrders(),
       near: world.near.book(),
+      freezes: world.processes.flatMap(({ venue, freezes }) =>
+        venue === undefined ? [] : freezes.map((freeze) => ({ venue, ...freeze })),
+      ),
     });
     const outcome: Outcome = {
       ok: isGood(verdict, deeds),

@@ -24,8 +24,8 @@ export interface ServiceProcessArguments {
 
 /** A pod's grace period before SIGKILL, in milliseconds. */
 const graceMs = 30_000;
-/** Between a crash and the next start, so that a broken service does not eat the machine. */
-const crashPauseMs = 1_000;
+/** Between a crash and the next start: doubled each time, as Kubernetes does, so that a broken service costs little. */
+const crashPauseMs = { first: 500, longest: 10_000 };
 
 /** See the module's description. */
 export class ServiceProcess {
@@ -45,6 +45,10 @@ export class ServiceProcess {
   isReady = false;
   /** How often it was started. */
   starts = 0;
+  /** Crashes since it was last ready. */
+  #crashes = 0;
+  /** When it was frozen, in milliseconds since the epoch. */
+  readonly freezes: { from: number; to: number }[] = [];
   /** When it was killed, in milliseconds since the epoch. */
   readonly kills: number[] = [];
 
@@ -81,7 +85,9 @@ export class ServiceProcess {
         if (this.isReady || this.#process !== started) return;
         tail = (tail + chunk.toString("utf8")).slice(-20_000);
         this.isReady = tail.includes('"msg":"ready"');
-        if (this.isReady) resolve();
+        if (!this.isReady) return;
+        this.#crashes = 0;
+        resolve();
       });
       void started.exited.then(() => resolve());
     });
@@ -111,8 +117,10 @@ export class ServiceProcess {
     return this.#inTurn(async () => {
       const frozen = this.#process;
       if (frozen === undefined) return;
+      const from = Date.now();
       signalGroup(frozen.pid, "SIGSTOP");
       await delay(milliseconds, undefined, { signal }).catch(() => undefined);
+      this.freezes.push({ from, to: Date.now() });
       signalGroup(frozen.pid, "SIGCONT");
     });
   }
@@ -150,7 +158,7 @@ export class ServiceProcess {
       // Somebody else may have started it again while this waited for its turn.
       if (this.#process !== ended || this.#stopped) return;
       this.#process = undefined;
-      await delay(crashPauseMs);
+      await delay(Math.min(crashPauseMs.longest, crashPauseMs.first * 2 ** this.#crashes++));
       // The run may have ended meanwhile; then nothing is started any more.
       if (!this.#stopped) await this.start().catch(() => undefined);
     });

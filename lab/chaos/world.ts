@@ -1,5 +1,5 @@
 /** What a chaos run runs on: three real brokers, the lab's venues with faults, and every service as a process. */
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import type { Kafka } from "kafkajs";
 import { connectKafka } from "../../services/bus/kafka.ts";
@@ -54,17 +54,34 @@ export interface Pod {
 }
 
 /** Programs of a run that take the place of the deployable's own. */
-const entries: Readonly<Record<string, string>> = {
+const entriesOf = (mutation: Mutation | undefined): Readonly<Record<string, string>> => ({
   "strategy-dummy": "lab/chaos/services/strategy-dummy.ts",
-};
+  ...(mutation === undefined
+    ? {}
+    : { "executor-alpaca": `lab/chaos/services/executor-alpaca-${mutation}.ts` }),
+});
+
+/**
+ * The deployables of a run with mutated executors: Alpaca's side, where a second order with an id of a filled one is
+ * executed. NEAR's nonces would hide what the executor does wrong.
+ */
+const mutated: readonly string[] = [
+  "ingestion-alpaca-stockstream-api",
+  "normalize-alpaca",
+  "strategy-dummy",
+  "executor-alpaca",
+];
 
 /**
  * The pods of a run: executors twice, in one group, everything else once. The archiver is left out: the archive's own
  * tests kill it.
+ * @param mutation which safeguard the executors lack, if any.
  */
 export function podsOf(mutation: Mutation | undefined): Pod[] {
+  const entries = entriesOf(mutation);
   return catalog
-    .filter(({ kind, name, entry }) => kind !== "Job" && name !== "archiver" && existsSync(entry))
+    .filter(({ kind, name }) => kind !== "Job" && name !== "archiver")
+    .filter(({ name }) => mutation === undefined || mutated.includes(name))
     .flatMap((deployable): Pod[] => {
       const { name } = deployable;
       const venue = /^executor-(.+)$/.exec(name)?.[1];
@@ -146,7 +163,7 @@ export class ChaosWorld {
           service: pod.deployable.name,
           venue: pod.venue,
           entry: pod.entry,
-          environment: environmentOf(pod, { kafka, near, alpaca }),
+          environment: environmentOf(pod, args.pods, { kafka, near, alpaca }),
           registry,
           logDirectory: directory,
           onCrash: args.onCrash,
@@ -181,6 +198,7 @@ const kafkaDirectory = (directory: string) => path.join(directory, "kafka");
 /** Every variable that any service reads; each takes its own. Secrets are the lab's throwaway ones. */
 function environmentOf(
   { name, deployable }: Pod,
+  pods: readonly Pod[],
   { kafka, near, alpaca }: Pick<ChaosWorld, "kafka" | "near" | "alpaca">,
 ): Record<string, string> {
   return {
@@ -192,7 +210,9 @@ function environmentOf(
     CLUSTER_ID: clusterId,
     BUSINESS_DATE: businessDate,
     KAFKA_BROKERS: kafka.brokers.join(","),
-    DRAIN_AFTER: drainsAfter(deployable).join(","),
+    DRAIN_AFTER: drainsAfter(deployable)
+      .filter((other) => pods.some((pod) => pod.deployable.name === other))
+      .join(","),
     LOG_LEVEL: "info",
     NEAR_RELAY_WEBSOCKET_URL: near.ws,
     NEAR_RELAY_RPC_URL: near.rpc,

@@ -10,7 +10,7 @@ import type {
   TradeResult,
 } from "../../../services/core/trading.ts";
 import type { Order } from "../../venues/alpaca/order.ts";
-import type { IntentBook, SettledIntent } from "../../venues/near/auction.ts";
+import type { IntentBook } from "../../venues/near/auction.ts";
 import type { Placed } from "./decode.ts";
 import { type Finding, groupBy } from "./finding.ts";
 import { judgeJournal } from "./journal.ts";
@@ -25,6 +25,8 @@ export interface CommandEvidence {
   orders: readonly Order[];
   repeatedOrders: number;
   near: IntentBook;
+  /** When an executor of a venue stood still, milliseconds since the epoch. */
+  freezes: readonly { venue: string; from: number; to: number }[];
 }
 
 /** A command that was not executed, out of caution. */
@@ -51,6 +53,11 @@ export interface CommandVerdict {
   statuses: Record<string, number>;
   /** Orders that the venues executed. */
   executed: number;
+  /**
+   * Commands whose executor stood still between INTENT and the venue: intended shortly before, and until it woke up the
+   * venue had nothing. Not a finding: it tells whether the run tried what it is there to try.
+   */
+  caught: number;
   /** Fills that came after a terminal result and were reported as such: named, for a person has to look. */
   lateFills: string[];
 }
@@ -63,7 +70,7 @@ interface Execution {
   /** When the venue took or settled it, milliseconds since the epoch. */
   at: number;
   order?: Order;
-  settled?: SettledIntent;
+  settled?: IntentBook["settled"][number];
 }
 
 /** Judges all commands of a run. */
@@ -86,6 +93,7 @@ export function judgeCommands(evidence: CommandEvidence): CommandVerdict {
     violations: [...journal.violations],
     statuses: {},
     executed: 0,
+    caught: 0,
     lateFills: [],
   };
 
@@ -114,6 +122,7 @@ export function judgeCommands(evidence: CommandEvidence): CommandVerdict {
     const [first] = own;
     if (first !== undefined) count(verdict, first.event);
   }
+  verdict.caught = caught(evidence, journal.intentAt, journal.owners);
   judgeExecutions(evidence, journal.owners, journal.intentAt, results, verdict);
   return verdict;
 }
@@ -197,6 +206,31 @@ function judgeExecutions(
       detail: `${evidence.near.duplicates} second offers for a quote or a used nonce`,
     });
   }
+}
+
+/** How long before a freeze an INTENT may have been written for the freeze to have come between it and the venue. */
+const caughtMs = 500;
+
+function caught(
+  { commands, freezes, ...books }: CommandEvidence,
+  intentAt: ReadonlyMap<string, number>,
+  owners: ReadonlyMap<string, string>,
+): number {
+  const arrived = new Map(
+    executionsOf({ commands, freezes, ...books }).map(({ orderId, at }) => [owners.get(orderId), at]),
+  );
+  return commands.filter(({ event: { payload } }) => {
+    const intended = intentAt.get(payload.command_id);
+    const at = arrived.get(payload.command_id) ?? Infinity;
+    return freezes.some(
+      ({ venue, from, to }) =>
+        venue === payload.venue &&
+        intended !== undefined &&
+        intended <= from &&
+        from - intended < caughtMs &&
+        at >= to,
+    );
+  }).length;
 }
 
 function executionsOf({ orders, near }: CommandEvidence): Execution[] {

@@ -36,6 +36,8 @@ export interface Evidence {
   orders: readonly Order[];
   repeatedOrders: number;
   near: IntentBook;
+  /** When an executor of a venue stood still, milliseconds since the epoch. */
+  freezes: readonly { venue: string; from: number; to: number }[];
 }
 
 /** What was found. */
@@ -70,6 +72,7 @@ export function judge(evidence: Evidence): Verdict {
       orders: evidence.orders,
       repeatedOrders: evidence.repeatedOrders,
       near: evidence.near,
+      freezes: evidence.freezes,
     }),
     raw: {},
   };
