@@ -3,6 +3,7 @@
  * order is called, so that the same order meets the same fault in every run, whatever else goes on.
  */
 import { createRandom, type Random } from "../session/index.ts";
+import { Timers } from "./timers.ts";
 
 /** What may go wrong with the answer to an order. At most one of these happens to one call. */
 export const answerFaults = [
@@ -106,7 +107,7 @@ export class Faults {
   readonly #askCounts = none(askFaults);
   /** How often each key was drawn for: a repeated call is a call of its own. */
   readonly #calls = new Map<string, number>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #timers = new Timers();
 
   /** @throws FaultPlanError */
   constructor(plan: FaultPlan = { seed: 0, rates: {} }) {
@@ -176,13 +177,7 @@ export class Faults {
   deliver(news: NewsFault | undefined, isResult: boolean, send: () => void): void {
     if (news === "no_news") return;
     if (news === "late_result" && isResult) {
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer);
-        send();
-      }, this.#plan.lateMs ?? defaultLateMs);
-      timer.unref();
-      this.#timers.add(timer);
-      return;
+      return this.#timers.after(this.#plan.lateMs ?? defaultLateMs, send);
     }
     send();
     if (news === "answer_twice") send();
@@ -190,8 +185,7 @@ export class Faults {
 
   /** Drops what is still to be delivered. */
   close(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.#timers.close();
   }
 
   #call<Result>(random: Random, perform: () => { result: Result; taken: boolean }): Result | Obstruction {

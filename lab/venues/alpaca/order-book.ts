@@ -4,6 +4,7 @@
  */
 import { randomUUID } from "node:crypto";
 import { Decimal } from "decimal.js";
+import { Timers } from "../timers.ts";
 import type { MarketHours } from "./market-hours.ts";
 import {
   isMarketable,
@@ -79,7 +80,7 @@ export class OrderBook {
   readonly #unfinished = new Set<Entry>();
   /** Those of them that may be filled, by symbol. */
   readonly #working = new Map<string, Set<Entry>>();
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #timers = new Timers();
   #duplicates = 0;
 
   constructor(args: OrderBookArguments) {
@@ -184,8 +185,7 @@ export class OrderBook {
   }
 
   close(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.#timers.close();
   }
 
   /** @throws VenueError unless the order is there and open. */
@@ -230,12 +230,9 @@ export class OrderBook {
     this.#entries.set(order.id, entry);
     this.#byClientId.set(order.client_order_id, entry);
     this.#unfinished.add(entry);
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
+    this.#timers.after(this.#args.fillMs, () => {
       if (order.status === "pending_new") this.#route(entry);
-    }, this.#args.fillMs);
-    timer.unref();
-    this.#timers.add(timer);
+    });
     return entry;
   }
 

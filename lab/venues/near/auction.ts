@@ -1,58 +1,26 @@
-/** The relay's auctions and settlement. Who takes the offers is simulated; what an offer must be is not. */
-import { createHash } from "node:crypto";
+/** The relay's auctions. Who takes the offers is simulated; what an offer must be is not. */
 import type { NearQuote } from "../../session/index.ts";
 import type { NewsFault } from "../faults.ts";
-import { encodeBase58 } from "./base58.ts";
+import { Timers } from "../timers.ts";
 import type { QuoteResponse, SignedData } from "./messages.ts";
-import { sum, type VerifiedIntent, type Verifier } from "./verifier.ts";
+import { type LoggedOffer, OfferLog } from "./offer-log.ts";
+import { type Offer, type SettledIntent, Settlement, type SettlementArguments } from "./settlement.ts";
+import { sum, type Verdict, type VerifiedIntent, type Verifier } from "./verifier.ts";
 
 /** What a client gets for a late, unknown or already finished quote. */
 export const finishedReason = "quote not found or already finished";
-
-/** How an intent stands, as `get_status` tells it. */
-export type IntentStatus = "PENDING" | "TX_BROADCASTED" | "SETTLED" | "NOT_FOUND_OR_NOT_VALID";
-
-/** A solver's offer that was settled. */
-export interface SettledIntent {
-  quoteId: string;
-  quoteHash: string;
-  /** The taker's intent that it was matched with. */
-  intentHash: string;
-  transactionHash: string;
-  signerId: string;
-  /** 32 bytes in base64. */
-  nonce: string;
-  /** Base units by asset: positive is received by the solver, negative is given. */
-  diff: Readonly<Record<string, string>>;
-  /** Epoch milliseconds. */
-  settledAt: number;
-}
 
 /** The relay's book: what was traded, and what was refused. */
 export interface IntentBook {
   settled: readonly SettledIntent[];
   /** Refused offers and intents by reason. */
   refused: Readonly<Record<string, number>>;
-  /** Refused because the nonce was used, or because the same signer's other offer for that quote was taken already. */
+  /** Every offer with a good signature, in order of arrival. */
+  offers: readonly LoggedOffer[];
+  /** How many of them were sent although a different one was taken, for the same quote or with the same nonce. */
   duplicates: number;
-  /** The same bytes sent again while the auction ran: harmless, answered with OK. */
+  /** How often an offer that had been taken was sent again, byte by byte: harmless. */
   repeats: number;
-}
-
-/** A settlement as subscribers of `quote_status` learn it. */
-export interface QuoteStatus {
-  quote_hash: string;
-  intent_hash: string;
-  tx_hash: string;
-}
-
-interface Offer {
-  quoteId: string;
-  intent: VerifiedIntent;
-  amountIn: string;
-  amountOut: string;
-  /** What is to happen to the news of its settlement. */
-  news: NewsFault | undefined;
 }
 
 interface Auction {
@@ -64,12 +32,7 @@ interface Auction {
   offers: Offer[];
 }
 
-export interface AuctionArguments {
-  verifier: Verifier;
-  /** From acceptance to SETTLED, in milliseconds; half of it until TX_BROADCASTED. */
-  settlementMs: number;
-  onSettled: (status: QuoteStatus, news: NewsFault | undefined) => void;
-}
+export type AuctionArguments = Pick<SettlementArguments, "verifier" | "settlementMs" | "onSettled">;
 
 /** How long offers are kept after their auction, for a taker who comes with `publish_intent`. */
 const offerMemoryMs = 120_000;
@@ -84,26 +47,23 @@ export function answerWindowMs(
   return Math.min(window, quote.max_wait_ms);
 }
 
-const hashOf = (text: string) => encodeBase58(createHash("sha256").update(text).digest());
-
 /** All auctions of one relay. */
 export class Auctions {
   readonly #verifier: Verifier;
-  readonly #settlementMs: number;
-  readonly #onSettled: AuctionArguments["onSettled"];
+  readonly #settlement: Settlement;
+  readonly #timers = new Timers();
   readonly #auctions = new Map<string, Auction>();
   readonly #offers = new Map<string, Offer>();
-  readonly #statuses = new Map<string, { status: IntentStatus; transactionHash?: string }>();
-  readonly #timers = new Set<NodeJS.Timeout>();
-  readonly #settled: SettledIntent[] = [];
+  readonly #log = new OfferLog();
   readonly #refused = new Map<string, number>();
-  #duplicates = 0;
-  #repeats = 0;
 
-  constructor({ verifier, settlementMs, onSettled }: AuctionArguments) {
-    this.#verifier = verifier;
-    this.#settlementMs = settlementMs;
-    this.#onSettled = onSettled;
+  constructor(args: AuctionArguments) {
+    this.#verifier = args.verifier;
+    this.#settlement = new Settlement({
+      ...args,
+      timers: this.#timers,
+      onFailed: (reason) => void this.#refuse(reason),
+    });
   }
 
   /** Begins an auction: from now on offers for it are taken. */
@@ -111,7 +71,7 @@ export class Auctions {
     const openedAt = Date.now();
     const closesAt = openedAt + answerWindowMs(quote);
     this.#auctions.set(quote.quote_id, { quote, openedAt, closesAt, simulatedTaker, offers: [] });
-    this.#after(closesAt - openedAt + offerMemoryMs, () => {
+    this.#timers.after(closesAt - openedAt + offerMemoryMs, () => {
       for (const offer of this.#auctions.get(quote.quote_id)?.offers ?? [])
         this.#offers.delete(offer.intent.hash);
       this.#auctions.delete(quote.quote_id);
@@ -125,31 +85,36 @@ export class Auctions {
    */
   respond(response: QuoteResponse, news?: NewsFault): "OK" | { reason: string } {
     const now = Date.now();
-    const auction = this.#auctions.get(response.quote_id);
-    if (auction === undefined || now > auction.closesAt) return this.#refuse(finishedReason);
     const verdict = this.#verifier.verify(response.signed_data, now);
-    const hash = "intent" in verdict ? verdict.intent.hash : verdict.hash;
-    if (auction.offers.some((offer) => offer.intent.hash === hash)) {
-      this.#repeats++;
-      return "OK";
-    }
-    if ("reason" in verdict) return this.#refuse(verdict.reason);
+    const auction = this.#auctions.get(response.quote_id);
+    const result = this.#judge(auction, response, verdict, news, now);
+    const outcome = typeof result === "string" ? "accepted" : result.reason;
+    if (verdict.intent !== undefined)
+      this.#log.add(response.quote_id, verdict.intent, outcome, auction?.simulatedTaker ?? true);
+    return typeof result === "string" ? result : this.#refuse(result.reason);
+  }
+
+  #judge(
+    auction: Auction | undefined,
+    response: QuoteResponse,
+    verdict: Verdict,
+    news: NewsFault | undefined,
+    now: number,
+  ): "OK" | { reason: string } {
+    if (auction === undefined || now > auction.closesAt) return { reason: finishedReason };
+    if (auction.offers.some((offer) => offer.intent.hash === verdict.intent?.hash)) return "OK";
+    if (verdict.reason !== undefined) return { reason: verdict.reason };
     const { intent } = verdict;
-    if (auction.simulatedTaker && auction.offers.length > 0) {
-      // The taker has an offer already; that it is the same signer's would have been a second trade.
-      if (auction.offers.some((offer) => offer.intent.signerId === intent.signerId)) this.#duplicates++;
-      return this.#refuse(finishedReason);
-    }
+    // The taker has an offer already.
+    if (auction.simulatedTaker && auction.offers.length > 0) return { reason: finishedReason };
     const offer = matchingOffer(auction.quote, response, intent, news);
-    if (typeof offer === "string") return this.#refuse(offer);
+    if (typeof offer === "string") return { reason: offer };
     if (intent.deadlineMs < auction.openedAt + auction.quote.min_deadline_ms) {
-      return this.#refuse(`deadline too early, the quote asks for ${auction.quote.min_deadline_ms} ms`);
+      return { reason: `deadline too early, the quote asks for ${auction.quote.min_deadline_ms} ms` };
     }
     auction.offers.push(offer);
     this.#offers.set(intent.hash, offer);
-    if (auction.simulatedTaker) {
-      this.#settleLater(`${hashOf(`simulated taker of ${intent.hash}`)}`, [offer]);
-    }
+    if (auction.simulatedTaker) this.#settlement.beginSimulated(offer);
     return "OK";
   }
 
@@ -189,7 +154,7 @@ export class Auctions {
     };
     const now = Date.now();
     const verdict = this.#verifier.verify(signed, now);
-    if ("reason" in verdict) return fail(verdict.reason);
+    if (verdict.reason !== undefined) return fail(verdict.reason, verdict.intent?.hash);
     const { intent } = verdict;
     const offers: Offer[] = [];
     for (const quoteHash of new Set(quoteHashes)) {
@@ -203,104 +168,35 @@ export class Auctions {
     if ([...total.values()].some((amount) => amount !== 0n)) {
       return fail("the token diffs do not sum up to zero", intent.hash);
     }
-    this.#verifier.useNonce(intent);
-    this.#settleLater(intent.hash, offers);
+    const shortfall = this.#verifier.shortfall([intent, ...offers.map((offer) => offer.intent)]);
+    if (shortfall !== undefined) return fail(shortfall, intent.hash);
+    this.#settlement.begin(intent, offers);
     return { status: "OK", intent_hash: intent.hash };
   }
 
-  /**
-   * How an intent stands.
-   * @param intentHash of the taker's intent; the solver's own hash (the quote hash) is answered as well, which the
-   *   real relay is not known to do.
-   */
-  status(intentHash: string): { intent_hash: string; status: IntentStatus; data?: { hash: string } } {
-    const known = this.#statuses.get(intentHash);
-    return {
-      intent_hash: intentHash,
-      status: known?.status ?? "NOT_FOUND_OR_NOT_VALID",
-      ...(known?.transactionHash === undefined ? {} : { data: { hash: known.transactionHash } }),
-    };
+  /** How an intent stands, see {@link Settlement.status}. */
+  status(intentHash: string): ReturnType<Settlement["status"]> {
+    return this.#settlement.status(intentHash);
   }
 
   book(): IntentBook {
     return {
-      settled: [...this.#settled],
+      settled: this.#settlement.settled,
       refused: Object.fromEntries(this.#refused),
-      duplicates: this.#duplicates,
-      repeats: this.#repeats,
+      offers: this.#log.offers,
+      duplicates: this.#log.duplicates,
+      repeats: this.#log.repeats,
     };
   }
 
   /** Drops what is pending. */
   close(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.#timers.close();
   }
 
   #refuse(reason: string): { reason: string } {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
-    if (reason === "nonce was already used") this.#duplicates++;
     return { reason };
-  }
-
-  #settleLater(intentHash: string, offers: readonly Offer[]): void {
-    const transactionHash = hashOf(`simulated transaction of ${intentHash}`);
-    const hashes = [intentHash, ...offers.map((offer) => offer.intent.hash)];
-    const set = (status: IntentStatus) => {
-      const known =
-        status === "PENDING" || status === "NOT_FOUND_OR_NOT_VALID"
-          ? { status }
-          : { status, transactionHash };
-      for (const hash of hashes) this.#statuses.set(hash, known);
-    };
-    set("PENDING");
-    this.#after(this.#settlementMs / 2, () => {
-      set("TX_BROADCASTED");
-      this.#after(this.#settlementMs / 2, () => {
-        // Decided where the contract decides it: when the transaction runs. All of it settles, or nothing.
-        const reason = this.#obstacle(offers);
-        if (reason !== undefined) {
-          this.#refuse(reason);
-          set("NOT_FOUND_OR_NOT_VALID");
-          return;
-        }
-        set("SETTLED");
-        for (const offer of offers) this.#settle(offer, intentHash, transactionHash);
-      });
-    });
-  }
-
-  #obstacle(offers: readonly Offer[]): string | undefined {
-    if (offers.some(({ intent }) => intent.deadlineMs <= Date.now())) return "expired";
-    const nonces = offers.map(({ intent }) => `${intent.signerId} ${intent.nonce}`);
-    const repeated = new Set(nonces).size < nonces.length;
-    return repeated || offers.some(({ intent }) => this.#verifier.isNonceUsed(intent))
-      ? "nonce was already used"
-      : undefined;
-  }
-
-  #settle({ quoteId, intent, news }: Offer, intentHash: string, transactionHash: string): void {
-    this.#verifier.useNonce(intent);
-    this.#settled.push({
-      quoteId,
-      quoteHash: intent.hash,
-      intentHash,
-      transactionHash,
-      signerId: intent.signerId,
-      nonce: intent.nonce,
-      diff: Object.fromEntries([...intent.diff].map(([asset, amount]) => [asset, String(amount)])),
-      settledAt: Date.now(),
-    });
-    this.#onSettled({ quote_hash: intent.hash, intent_hash: intentHash, tx_hash: transactionHash }, news);
-  }
-
-  #after(ms: number, what: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      what();
-    }, ms);
-    timer.unref();
-    this.#timers.add(timer);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What clients send to the relay, as schemas; unknown fields are ignored as the relay does. */
 import { z } from "zod";
+import { eventShapes } from "./events.ts";
 
 const amount = z.string().regex(/^[1-9]\d*$/, "expected a positive whole number in base units, as a string");
 
@@ -12,7 +13,12 @@ export const requestSchema = z.object({
 });
 
 const filterSchema = z
-  .object({ tokens_in: z.array(z.string()).optional(), tokens_out: z.array(z.string()).optional() })
+  .object({
+    tokens_in: z.array(z.string()).optional(),
+    tokens_out: z.array(z.string()).optional(),
+    /** The lab's own: in which shape this subscription's events are to come. */
+    lab_event_shape: z.enum(eventShapes).optional(),
+  })
   .nullish();
 /** Which quotes a subscriber wants; missing or empty lists don't restrict. */
 export type QuoteFilter = z.infer<typeof filterSchema>;

@@ -4,136 +4,13 @@ import { createServer } from "node:http";
 import { after, before, beforeEach, afterEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import fc from "fast-check";
-import { WebSocket } from "ws";
-import { createSession, generateNearQuotes, type NearQuote } from "../../session/index.ts";
+import { createSession, type NearQuote } from "../../session/index.ts";
 import { VenuePortInUseError } from "../socket.ts";
 import { decodeBase58, encodeBase58 } from "./base58.ts";
 import { type LabNear, startNear } from "./index.ts";
 import { nearKeyPair, nep413Hash, signEd25519, verifyEd25519 } from "./nep413.ts";
 import { makeNonce, parseNonce } from "./nonce.ts";
-
-type Fields = Record<string, unknown>;
-interface Incoming {
-  id?: number;
-  method?: string;
-  result?: unknown;
-  error?: { code: number; message: string };
-  params?: Fields;
-}
-
-/** A market maker's connection. */
-class Maker {
-  readonly socket: WebSocket;
-  readonly events: Fields[] = [];
-  readonly shapes: string[] = [];
-  #next = 1;
-  readonly #waiting = new Map<number, (incoming: Incoming) => void>();
-
-  constructor(near: LabNear, token = near.token) {
-    this.socket = new WebSocket(near.ws, { headers: { authorization: `Bearer ${token}` } });
-    this.socket.on("message", (data: Buffer) => {
-      const incoming = JSON.parse(data.toString()) as Incoming;
-      if (incoming.id !== undefined) this.#waiting.get(incoming.id)?.(incoming);
-      else {
-        this.shapes.push(String(incoming.method));
-        const params = incoming.params ?? {};
-        const { data: inner, metadata: _metadata, ...fields } = params;
-        this.events.push(
-          incoming.method === "event" ? { subscription: params.subscription, ...(inner as Fields) } : fields,
-        );
-      }
-    });
-  }
-  static async connect(near: LabNear): Promise<Maker> {
-    const maker = new Maker(near);
-    await new Promise((resolve, reject) => maker.socket.once("open", resolve).once("error", reject));
-    return maker;
-  }
-  call(method: string, ...params: unknown[]): Promise<Incoming> {
-    const id = this.#next++;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
-      this.socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
-    });
-  }
-  async event(matches: (event: Fields) => boolean): Promise<Fields> {
-    const deadline = Date.now() + 10_000;
-    for (;;) {
-      const found = this.events.find(matches);
-      if (found !== undefined) return found;
-      assert.ok(Date.now() < deadline, "the event did not come within 10 s");
-      await delay(5);
-    }
-  }
-}
-
-async function rpc(near: LabNear, method: string, params: unknown[], token = near.token) {
-  const response = await fetch(near.rpc, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify({ jsonrpc: "2.0", id: 7, method, params }),
-  });
-  return { status: response.status, body: (await response.json()) as Incoming };
-}
-
-interface OfferOptions {
-  deadlineMs?: number;
-  nonce?: Buffer;
-  salt?: string;
-  signerId?: string;
-  privateKey?: string;
-  recipient?: string;
-  amount?: string;
-  signedAmount?: string;
-}
-
-/** An offer as a solver signs it; options make it wrong. */
-function offer(near: LabNear, quote: NearQuote, options: OfferOptions = {}) {
-  const amount = options.amount ?? "1000";
-  const signedAmount = options.signedAmount ?? amount;
-  const deadlineMs = options.deadlineMs ?? Date.now() + 120_000;
-  const nonce = options.nonce ?? makeNonce({ salt: options.salt ?? near.salt, deadlineMs }, randomBytes(15));
-  const message = JSON.stringify({
-    signer_id: options.signerId ?? near.signerId,
-    deadline: new Date(deadlineMs).toISOString(),
-    intents: [
-      {
-        intent: "token_diff",
-        diff: {
-          [quote.defuse_asset_identifier_in]: quote.exact_amount_in ?? signedAmount,
-          [quote.defuse_asset_identifier_out]: `-${quote.exact_amount_out ?? signedAmount}`,
-        },
-      },
-    ],
-  });
-  const recipient = options.recipient ?? "intents.near";
-  const privateKey = options.privateKey ?? near.privateKey;
-  const hash = nep413Hash({ message, nonce, recipient });
-  const publicKey = `ed25519:${encodeBase58((decodeBase58(privateKey.slice(8)) ?? new Uint8Array(64)).slice(32))}`;
-  return {
-    hash: encodeBase58(hash),
-    response: {
-      quote_id: quote.quote_id,
-      quote_output: quote.exact_amount_in === undefined ? { amount_in: amount } : { amount_out: amount },
-      signed_data: {
-        standard: "nep413",
-        payload: { recipient, nonce: nonce.toString("base64"), message },
-        public_key: publicKey,
-        signature: signEd25519(hash, privateKey),
-      },
-    },
-  };
-}
-
-/** Quotes whose auctions last long enough for the busiest machine. */
-const someQuotes = (count: number): NearQuote[] => {
-  const quotes = generateNearQuotes(5);
-  return Array.from({ length: count }, () => ({
-    ...quotes.next().value,
-    min_wait_ms: 9_000,
-    max_wait_ms: 10_000,
-  }));
-};
+import { type Fields, type Incoming, Maker, offer, rpc, someQuotes } from "./testing/client.ts";
 
 describe("the NEAR relay", () => {
   let near: LabNear;
@@ -274,7 +151,8 @@ describe("the NEAR relay", () => {
     const status = async (hash: string) =>
       ((await rpc(near, "get_status", [{ intent_hash: hash }])).body.result as Fields).status;
     const deadline = Date.now() + 10_000;
-    while (near.book().duplicates === 0 && Date.now() < deadline) await delay(5);
+    while (near.book().refused["nonce was already used"] === undefined && Date.now() < deadline)
+      await delay(5);
     assert.deepEqual(await Promise.all(offers.map(({ hash }) => status(hash))), [
       "SETTLED",
       "NOT_FOUND_OR_NOT_VALID",

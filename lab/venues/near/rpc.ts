@@ -112,7 +112,8 @@ function handleSocket(relay: Relay, socket: WebSocket, { method, params }: Reque
     case "subscribe": {
       const [kind, filter] = parseParams(subscribeSchema, params);
       const id = randomUUID();
-      relay.subscriptions.set(id, { id, kind, filter, socket });
+      const shape = filter?.lab_event_shape ?? relay.eventShape;
+      relay.subscriptions.set(id, { id, kind, filter, shape, socket });
       return id;
     }
     case "unsubscribe": {

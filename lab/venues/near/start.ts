@@ -10,10 +10,12 @@ import { generateNearQuotes, type NearQuote } from "../../session/index.ts";
 import { type AskFault, type FaultKind, type FaultPlan, Faults } from "../faults.ts";
 import { paced, type PlayOptions } from "../pace.ts";
 import { closeServer, listenOnLoopback, whenRead, whenWritable } from "../socket.ts";
-import { answerWindowMs, Auctions, type IntentBook, type QuoteStatus } from "./auction.ts";
+import { answerWindowMs, Auctions, type IntentBook } from "./auction.ts";
+import { eventText, type EventShape } from "./events.ts";
 import type { QuoteFilter } from "./messages.ts";
 import { nearKeyPair } from "./nep413.ts";
 import { answerHttp, answerSocket } from "./rpc.ts";
+import type { QuoteStatus } from "./settlement.ts";
 import { Verifier } from "./verifier.ts";
 
 /** How the relay is to behave. */
@@ -28,6 +30,13 @@ export interface NearArguments {
   settlementMs?: number;
   /** Further accounts that may sign, by account id. */
   publicKeys?: Readonly<Record<string, readonly string[]>>;
+  /**
+   * What accounts have, base units by asset. An account that is not listed has whatever it gives, as the lab's own
+   * solver has by default (its name is only known once the relay runs: {@link LabNear.setBalances}).
+   */
+  balances?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** How events look where the subscription does not say it; default "mixed". */
+  eventShape?: EventShape;
   /** What goes wrong with offers (`quote_response`, and `publish_intent`), and how often; default: nothing. */
   faults?: FaultPlan;
 }
@@ -54,6 +63,12 @@ export interface LabNear {
   play(quotes: readonly NearQuote[], options?: PlayOptions): Promise<number>;
   /** What was settled and what was refused so far. */
   book(): IntentBook;
+  /** From now on an account has these balances, base units by asset, and nothing else. */
+  setBalances(account: string, balances: Readonly<Record<string, string>>): void;
+  /** An account's balances; undefined when it has whatever it gives. */
+  balances(account: string): Readonly<Record<string, string>> | undefined;
+  /** Breaks off every connection of market makers, without a word. @returns how many there were. */
+  breakOff(): number;
   /** How many offers each fault happened to. */
   faultCounts(): Record<FaultKind, number>;
   /** How many calls of `get_status` each fault happened to. */
@@ -66,6 +81,7 @@ export interface Subscription {
   id: string;
   kind: "quote" | "quote_status";
   filter: QuoteFilter;
+  shape: EventShape;
   socket: WebSocket;
 }
 
@@ -74,6 +90,8 @@ export interface Relay {
   token: string;
   auctions: Auctions;
   faults: Faults;
+  /** Of events where a subscription does not say it. */
+  eventShape: EventShape;
   subscriptions: Map<string, Subscription>;
   /** Sends a quote to whom it concerns and resolves with the offers when its auction is over. */
   ask(quote: NearQuote): Promise<object[]>;
@@ -94,6 +112,8 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
   for (const [account, keys] of Object.entries(args.publicKeys ?? {})) {
     for (const key of keys) verifier.addPublicKey(account, key);
   }
+  for (const [account, balances] of Object.entries(args.balances ?? {}))
+    verifier.setBalances(account, balances);
 
   const token = randomBytes(32).toString("base64url");
   const subscriptions = new Map<string, Subscription>();
@@ -102,8 +122,9 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
     settlementMs: args.settlementMs ?? 50,
     onSettled: (status, news) =>
       faults.deliver(news, true, () => {
-        for (const { id, kind, socket } of subscriptions.values()) {
-          if (kind === "quote_status") socket.send(eventText(id, status.quote_hash, status));
+        for (const subscription of subscriptions.values()) {
+          if (subscription.kind === "quote_status")
+            subscription.socket.send(statusText(subscription, status));
         }
       }),
   });
@@ -113,7 +134,8 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
     const receivers = concerned(quote);
     if (receivers.length === 0) return [];
     auctions.open(quote, simulatedTaker);
-    for (const { id, socket } of receivers) socket.send(eventText(id, quote.quote_id, quote));
+    for (const { id, shape, socket } of receivers)
+      socket.send(eventText(shape, quote.quote_id, quote, { subscription: id }));
     return receivers;
   };
 
@@ -122,6 +144,7 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
     token,
     auctions,
     faults,
+    eventShape: args.eventShape ?? "mixed",
     subscriptions,
     ask: async (quote) => {
       if (send(quote, false).length === 0) return [];
@@ -158,6 +181,12 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
     signerId,
     privateKey,
     book: () => auctions.book(),
+    setBalances: (account, balances) => verifier.setBalances(account, balances),
+    balances: (account) => verifier.balances(account),
+    breakOff: () => {
+      for (const socket of webSockets.clients) socket.terminate();
+      return webSockets.clients.size;
+    },
     faultCounts: () => faults.counts,
     askFaultCounts: () => faults.askCounts,
     play: async (quotes, options = {}) => {
@@ -188,6 +217,11 @@ export async function startNear(args: NearArguments): Promise<LabNear> {
   };
 }
 
+/** The documentation shows settlements without the subscription's id. */
+function statusText({ id, shape }: Subscription, status: QuoteStatus): string {
+  return eventText(shape, status.quote_hash, status, { subscription: id, undocumented: true });
+}
+
 /** Whether a subscriber's filter lets a quote through. */
 function covers(filter: QuoteFilter, quote: NearQuote): boolean {
   const wants = (list: readonly string[] | undefined, asset: string) =>
@@ -195,23 +229,6 @@ function covers(filter: QuoteFilter, quote: NearQuote): boolean {
   return (
     wants(filter?.tokens_in, quote.defuse_asset_identifier_in) &&
     wants(filter?.tokens_out, quote.defuse_asset_identifier_out)
-  );
-}
-
-/**
- * Both shapes of the relay's events occur, and one thing always comes in the same: the shape depends on its id.
- * The documentation has the fields beside `subscription`, the example solver's code reads them from `data`.
- */
-function eventText(subscription: string, id: string, fields: NearQuote | QuoteStatus): string {
-  const even = [...id].reduce((sum, character) => sum + character.charCodeAt(0), 0) % 2 === 0;
-  return JSON.stringify(
-    even
-      ? { jsonrpc: "2.0", method: "subscribe", params: { subscription, ...fields } }
-      : {
-          jsonrpc: "2.0",
-          method: "event",
-          params: { subscription, data: fields, metadata: { partner_id: "lab" } },
-        },
   );
 }
 

@@ -16,17 +16,24 @@ export interface VerifiedIntent {
   diff: ReadonlyMap<string, bigint>;
 }
 
-/** Either the intent or why the contract would refuse it; the hash is there once the signature was found good. */
-export type Verdict = { intent: VerifiedIntent } | { reason: string; hash?: string };
+/** The intent, if its signature is good and it can be read, and why the contract would refuse it, if it would. */
+export type Verdict =
+  { intent: VerifiedIntent; reason?: undefined } | { intent?: VerifiedIntent; reason: string };
+
+/** The contract's amounts are unsigned, of 128 bits. */
+const largestAmount = 2n ** 128n - 1n;
+const balanceReason = "insufficient balance or overflow";
 
 /** The contract whose intents these are. */
 const recipient = "intents.near";
 
-/** The part of the contract's state that concerns signatures and nonces. */
+/** The contract's state: keys, nonces, and balances as far as they are known. */
 export class Verifier {
   readonly salt: string;
   readonly #keys = new Map<string, Set<string>>();
   readonly #usedNonces = new Map<string, Set<string>>();
+  /** By account and asset; accounts that are not here have whatever they give. */
+  readonly #balances = new Map<string, Map<string, bigint>>();
 
   /** @param salt four bytes in hexadecimal: what the contract's `current_salt` answers. */
   constructor(salt: string) {
@@ -37,6 +44,42 @@ export class Verifier {
   addPublicKey(signerId: string, publicKey: string): void {
     const keys = this.#keys.get(signerId) ?? new Set();
     this.#keys.set(signerId, keys.add(publicKey));
+  }
+
+  /** From now on an account has these balances (base units by asset) and nothing else. */
+  setBalances(signerId: string, balances: Readonly<Record<string, string>>): void {
+    const amounts = Object.entries(balances).map(([asset, amount]) => [asset, BigInt(amount)] as const);
+    this.#balances.set(signerId, new Map(amounts));
+  }
+
+  /** An account's balances, base units by asset; undefined when they don't matter. */
+  balances(signerId: string): Readonly<Record<string, string>> | undefined {
+    const balances = this.#balances.get(signerId);
+    return balances && Object.fromEntries([...balances].map(([asset, amount]) => [asset, String(amount)]));
+  }
+
+  /** Why these intents together cannot be paid; undefined when they can. */
+  shortfall(intents: readonly VerifiedIntent[]): string | undefined {
+    const after = this.#after(intents);
+    const isBad = (amount: bigint) => amount < 0n || amount > largestAmount;
+    return [...after.values()].some((amounts) => [...amounts.values()].some(isBad))
+      ? balanceReason
+      : undefined;
+  }
+
+  /** Moves the tokens of these intents. */
+  transfer(intents: readonly VerifiedIntent[]): void {
+    for (const [signerId, amounts] of this.#after(intents)) this.#balances.set(signerId, amounts);
+  }
+
+  /** The limited balances that these intents would leave. */
+  #after(intents: readonly VerifiedIntent[]): Map<string, Map<string, bigint>> {
+    const after = new Map<string, Map<string, bigint>>();
+    for (const { signerId, diff } of intents) {
+      const before = after.get(signerId) ?? this.#balances.get(signerId);
+      if (before !== undefined) after.set(signerId, sum([before, diff]));
+    }
+    return after;
   }
 
   /** Checks everything that can be checked before settlement. */
@@ -56,14 +99,7 @@ export class Verifier {
     if (this.#keys.get(signerId)?.has(signed.public_key) !== true)
       return { reason: "public key doesn't exist" };
 
-    const versioned = parseNonce(nonce);
-    if (versioned === undefined) return { reason: "invalid nonce, expected version 1" };
-    if (versioned.salt !== this.salt) return { reason: "invalid salt" };
     const deadlineMs = Date.parse(message.deadline);
-    if (deadlineMs > versioned.deadlineMs)
-      return { reason: "the intent's deadline is later than its nonce's" };
-    if (deadlineMs <= now || versioned.deadlineMs <= now) return { reason: "expired" };
-
     const intent = {
       hash: encodeBase58(hash),
       signerId,
@@ -71,7 +107,15 @@ export class Verifier {
       deadlineMs,
       diff: sum(message.intents.map(({ diff }) => diff)),
     };
-    return this.isNonceUsed(intent) ? { reason: "nonce was already used", hash: intent.hash } : { intent };
+    const versioned = parseNonce(nonce);
+    if (versioned === undefined) return { intent, reason: "invalid nonce, expected version 1" };
+    if (versioned.salt !== this.salt) return { intent, reason: "invalid salt" };
+    if (deadlineMs > versioned.deadlineMs)
+      return { intent, reason: "the intent's deadline is later than its nonce's" };
+    if (deadlineMs <= now || versioned.deadlineMs <= now) return { intent, reason: "expired" };
+    const isOverflow = (amount: bigint) => amount > largestAmount || -amount > largestAmount;
+    if ([...intent.diff.values()].some(isOverflow)) return { intent, reason: balanceReason };
+    return this.isNonceUsed(intent) ? { intent, reason: "nonce was already used" } : { intent };
   }
 
   isNonceUsed({ signerId, nonce }: VerifiedIntent): boolean {
