@@ -65,14 +65,23 @@ const refuse = (code: number) => (socket: WebSocket) => {
   return true;
 };
 
-test("it authenticates, subscribes trades, quotes and bars, and keeps each message's text of a batch", async () => {
+test("it authenticates, subscribes every channel, and keeps each message's text of a batch", async () => {
   const { url, sockets, actions } = await venue();
   const { feed, taken } = open(url);
   await until("subscribed", () => feed.session !== undefined);
   const symbols = ["AAPL", "SPY"];
   assert.deepEqual(actions, [
     { action: "auth", key: "key", secret: "secret" },
-    { action: "subscribe", trades: symbols, quotes: symbols, bars: symbols },
+    {
+      action: "subscribe",
+      trades: symbols,
+      quotes: symbols,
+      bars: symbols,
+      updatedBars: symbols,
+      dailyBars: symbols,
+      statuses: symbols,
+      lulds: symbols,
+    },
   ]);
   const trade = '{"T":"t","i":9007199254740993,"S":"AAPL","p":1.10,"t":"2025-10-14T13:30:00.123456789Z"}';
   const quote = '{"T":"q", "S":"SPY","bp":1e2,"t":"not a time"}';
@@ -128,4 +137,37 @@ test("a refused action on a running feed changes nothing", async () => {
   await until("the feed goes on", () => taken.length === 1);
   assert.equal(sockets.length, 1);
   assert.deepEqual(context.fatals, []);
+});
+
+test("all documented kinds are kept as they are, corrections and cancels too", async () => {
+  const { url, sockets } = await venue();
+  const { feed, taken } = open(url);
+  await until("subscribed", () => feed.session !== undefined);
+  const messages = [..."tqbudcxsl"].map((kind) => `{"T":"${kind}","S":"SPY", "t":"2025-10-14T13:30:00Z"}`);
+  sockets[0]?.send(Buffer.from(`[${messages.join(",")}]`), { binary: true });
+  await until("all", () => taken.length === messages.length);
+  assert.deepEqual(
+    taken.map(({ text }) => text),
+    messages,
+  );
+});
+
+test("a gap is on record, from the last message to the next subscription; a change of subscriptions is none", async () => {
+  const { url, sockets } = await venue();
+  const { feed, context, taken } = open(url);
+  const gap = async () =>
+    Number(
+      /^trading_feed_gap_seconds_total\{.*\} (.*)$/m.exec(await context.metrics.registry.metrics())?.[1],
+    );
+  await until("subscribed", () => feed.session !== undefined);
+  assert.equal(await gap(), 0);
+  sockets[0]?.send(JSON.stringify([{ T: "subscription", trades: ["*"] }]));
+  sockets[0]?.send('[{"T":"t","S":"SPY"}]');
+  await until("a message", () => taken.length === 1);
+  const from = performance.now();
+  assert.equal(await gap(), 0);
+  sockets[0]?.terminate();
+  await until("subscribed again", () => sockets.length === 2 && feed.session !== undefined);
+  const seconds = await gap();
+  assert.ok(seconds > 0 && seconds <= (performance.now() - from) / 1_000 + 0.05, String(seconds));
 });

@@ -2,16 +2,23 @@
  * Takes Alpaca's real-time stock stream in: one raw event per data message, with its exact text, even when
  * many come in one frame. Facts about the protocol: Alpaca's documentation and its Go client.
  */
+import { Counter } from "prom-client";
 import { startIngest, type VenueMessage } from "../../bus/ingest.ts";
 import { topicName, topics } from "../../bus/topics.ts";
 import { nonEmptyList, text, url } from "../../core/config.ts";
 import { openFeed, type Feed, type FeedSession } from "../../core/feed-connection.ts";
 import type { ServiceContext, ServiceDefinition } from "../../core/service.ts";
-import { instantString } from "../../core/time.ts";
+import { instantString, toInstant } from "../../core/time.ts";
 import { FrameError, sliceArray } from "./frames.ts";
 
 /** Alpaca pings; and we ask when it is quiet. After this silence the connection counts as dead. */
 const silenceMs = 60_000;
+
+/** Name of the feed in metrics and logs. */
+const feedName = "alpaca.stocks";
+
+/** Channels of the stream; corrections and cancels come with the trades by themselves. */
+const channels = ["trades", "quotes", "bars", "updatedBars", "dailyBars", "statuses", "lulds"] as const;
 
 /** Messages about the connection, not about the market. */
 const controlTypes = new Set(["success", "error", "subscription"]);
@@ -44,7 +51,7 @@ export interface StockFeedOptions {
   url: string;
   keyId: string;
   secretKey: string;
-  /** Symbols whose trades, quotes and bars are subscribed; `*` for all. */
+  /** Symbols that are subscribed on every channel; `*` for all. */
   symbols: readonly string[];
   context: Pick<ServiceContext, "logger" | "metrics" | "health" | "fatal">;
   take(session: FeedSession, message: VenueMessage): void;
@@ -66,18 +73,51 @@ interface Message {
 export function openStockFeed(options: StockFeedOptions): Feed {
   const { context, symbols } = options;
   const { logger } = context;
+  const gapSeconds = new Counter({
+    name: "trading_feed_gap_seconds_total",
+    help: "Time in which nothing of the feed was received because its connection had ended, by feed.",
+    labelNames: ["feed"],
+    registers: [context.metrics.registry],
+  });
+  gapSeconds.inc({ feed: feedName }, 0);
+  /** The last message of any session that was established: what came after it is lost, since nothing is repeated. */
+  let last: { session: FeedSession; at: number } | undefined;
+
+  const established = (session: FeedSession): void => {
+    // The venue repeats the list of subscriptions whenever it changes.
+    if (feed.session === session) return;
+    session.established();
+    if (last === undefined) return;
+    const now = Date.now();
+    const seconds = Math.max(0, now - last.at) / 1_000;
+    gapSeconds.inc({ feed: feedName }, seconds);
+    logger.warn(
+      {
+        feed: feedName,
+        session_id: session.id,
+        previous_session_id: last.session.id,
+        gap_from: toInstant(last.at),
+        gap_to: toInstant(now),
+        gap_seconds: seconds,
+      },
+      "gap in the feed: what the venue sent meanwhile is missing",
+    );
+  };
 
   const onControl = (session: FeedSession, message: Message): void => {
     if (message.T === "subscription") {
       logger.info({ subscription: message, session_id: session.id }, "subscribed to stocks");
-      session.established();
+      established(session);
     } else if (message.T === "success") {
       logger.info({ msg_text: message.msg }, "Alpaca");
       if (message.msg === "connected") {
         session.send(JSON.stringify({ action: "auth", key: options.keyId, secret: options.secretKey }));
       } else if (message.msg === "authenticated") {
         session.send(
-          JSON.stringify({ action: "subscribe", trades: symbols, quotes: symbols, bars: symbols }),
+          JSON.stringify({
+            action: "subscribe",
+            ...Object.fromEntries(channels.map((channel) => [channel, symbols])),
+          }),
         );
       }
     } else onError(session, Number(message.code), describe(message.msg));
@@ -121,14 +161,17 @@ export function openStockFeed(options: StockFeedOptions): Feed {
   };
 
   const feed = openFeed({
-    feed: "alpaca.stocks",
+    feed: feedName,
     url: options.url,
     compress: true,
     context,
     silenceMs: options.silenceMs ?? silenceMs,
     backoff: options.backoff ?? { first: 500, longest: 30_000 },
     onOpen: () => undefined,
-    onMessage,
+    onMessage: (session, data) => {
+      onMessage(session, data);
+      if (feed.session === session) last = { session, at: Date.now() };
+    },
   });
   return feed;
 }
