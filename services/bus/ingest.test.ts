@@ -4,6 +4,7 @@ import { decodeEvent } from "../core/events.ts";
 import type { FeedSession } from "../core/feed-connection.ts";
 import { newSessionId } from "../core/ids.ts";
 import { testContext } from "../core/testing.ts";
+import { deadLetterHeaders } from "./dead-letters.ts";
 import { makeIntake } from "./ingest.ts";
 import { RecordTooLargeError } from "./producer.ts";
 import type { OutgoingRecord } from "./record.ts";
@@ -29,7 +30,7 @@ function make(fail?: Error) {
     hasRoom: true,
     send: (record: OutgoingRecord) => {
       sent.push(record);
-      return fail === undefined ? Promise.resolve() : Promise.reject(fail);
+      return fail === undefined || record.topic === "dead-letter" ? Promise.resolve() : Promise.reject(fail);
     },
     room: () => new Promise<void>((resolve) => (makeRoom = resolve)),
   };
@@ -75,12 +76,21 @@ test("the venue is held back while Kafka does not keep up", async () => {
   assert.deepEqual(current.log, ["pause", "resume"]);
 });
 
-test("a message that no broker takes does not end the stream, a failed send does", async () => {
+test("a message that no broker takes is put aside with its origin, a failed send is fatal", async () => {
   const large = make(new RecordTooLargeError("raw", 2, 1));
-  large.take(session(), { text: "{}", messageType: null, key: "k" });
+  const current = session();
+  large.take(current, { text: "too much", messageType: null, key: "k" });
   const failed = make(new Error("fenced"));
   failed.take(session(), { text: "{}", messageType: null, key: "k" });
   await new Promise((resolve) => setImmediate(resolve));
+  const [, letter, ...others] = large.sent;
+  assert.equal(others.length, 0);
+  assert.equal(letter?.topic, "dead-letter");
+  assert.equal(letter.value.toString(), "too much");
+  assert.equal(letter.headers?.[deadLetterHeaders.topic], "raw");
+  assert.equal(letter.headers[deadLetterHeaders.session], current.id);
+  assert.equal(letter.headers[deadLetterHeaders.sequence], "0");
+  assert.equal(letter.headers[deadLetterHeaders.venue], "alpaca");
   assert.deepEqual(large.context.fatals, []);
   assert.equal(failed.context.fatals.length, 1);
 });

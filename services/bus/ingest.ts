@@ -8,6 +8,7 @@ import type { Feed, FeedSession } from "../core/feed-connection.ts";
 import { rawEventId } from "../core/ids.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { toInstant } from "../core/time.ts";
+import { putMessageAside } from "./dead-letters.ts";
 import { startDrain } from "./drain.ts";
 import { connectBus } from "./stage.ts";
 import { RecordTooLargeError, type BatchingProducer } from "./producer.ts";
@@ -72,7 +73,8 @@ export function makeIntake(
       current = session;
       sequence = 0;
     }
-    const ingestedAt = toInstant(Date.now());
+    const receivedAt = Date.now();
+    const ingestedAt = toInstant(receivedAt);
     const id = rawEventId(session.id, sequence);
     const event = newEvent(type, {
       event_id: id,
@@ -83,15 +85,22 @@ export function makeIntake(
       raw: message.text,
       correlation_id: id,
     });
+    const origin = { venue, sessionId: session.id, sequence, eventId: id, receivedAt };
     sequence += 1;
     context.metrics.eventsIn.inc({ source: venue });
-    producer.send({ topic, key: message.key, value: encodeEvent(event) }).catch((error: unknown) => {
-      if (error instanceof RecordTooLargeError) {
-        // No broker takes it, now or after a restart: the stream goes on without it, and the log says so.
-        context.metrics.deadLetters.inc({ topic });
-        context.logger.error({ err: error, event_id: id }, "a message too large for Kafka is dropped");
-      } else context.fatal(error);
-    });
+    producer
+      .send({ topic, key: message.key, value: encodeEvent(event) })
+      .catch(async (error: unknown) => {
+        if (!(error instanceof RecordTooLargeError)) throw error;
+        // No broker takes it as a raw event, now or after a restart; the dead-letter topic takes more.
+        await putMessageAside(
+          { topic, key: message.key, text: message.text, ...origin },
+          error,
+          producer,
+          context,
+        );
+      })
+      .catch((error: unknown) => context.fatal(error));
     if (!producer.hasRoom && !paused) {
       paused = true;
       session.pause();

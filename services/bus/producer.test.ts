@@ -142,6 +142,19 @@ test("a record above the limit is refused by itself", async () => {
   await good;
 });
 
+test("where the topic takes more, a record larger than a batch is sent alone", async () => {
+  const { sender, send } = make({ batchBytes: 200, recordBytes: new Map([["t", 1_000]]) });
+  const large = "x".repeat(300);
+  await assert.rejects(send("x".repeat(1_000)), RecordTooLargeError);
+  const all = ["before", large, "after"].map((value) => send(value));
+  for (const expected of [["before"], [large], ["after"]]) {
+    await turn();
+    assert.deepEqual(valuesOf(sender.sends.at(-1)), expected);
+    sender.sends.at(-1)?.succeed();
+  }
+  await Promise.all(all);
+});
+
 test("records of a partition that did not answer are sent again before anything else", async () => {
   const { sender, send } = make();
   const all = [send("p0", 0), send("p1", 1), send("p1 too", 1)];

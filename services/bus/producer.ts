@@ -16,6 +16,7 @@ import type { ProgressWatch } from "../core/health.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { compression } from "./kafka.ts";
 import type { OutgoingRecord } from "./record.ts";
+import { largeRecordBytes } from "./topics.ts";
 
 /** Bounds of a producer. */
 export interface ProducerLimits {
@@ -23,6 +24,8 @@ export interface ProducerLimits {
   batchRecords: number;
   /** Bytes in one send, and of one record; below the brokers' limit of 1 MiB. Default 900,000. */
   batchBytes: number;
+  /** Bytes of one record by topic, where it may be larger than a batch. Default: as the topics' registry says. */
+  recordBytes: ReadonlyMap<string, number>;
   /** Records that may wait. Default 20,000. */
   queuedRecords: number;
   /** Bytes that may wait. Default 32 MiB. */
@@ -32,6 +35,7 @@ export interface ProducerLimits {
 const defaults: ProducerLimits = {
   batchRecords: 500,
   batchBytes: 900_000,
+  recordBytes: largeRecordBytes,
   queuedRecords: 20_000,
   queuedBytes: 32 * 1024 * 1024,
 };
@@ -162,9 +166,8 @@ export class BatchingProducer {
     if (this.#closed)
       return Promise.reject(new Error(`the producer is closed; ${record.topic} got no record`));
     const bytes = sizeOf(record);
-    if (bytes > this.#limits.batchBytes) {
-      return Promise.reject(new RecordTooLargeError(record.topic, bytes, this.#limits.batchBytes));
-    }
+    const largest = this.#limits.recordBytes.get(record.topic) ?? this.#limits.batchBytes;
+    if (bytes > largest) return Promise.reject(new RecordTooLargeError(record.topic, bytes, largest));
     if (
       this.#queue.length >= this.#limits.queuedRecords ||
       this.#queuedBytes + bytes > this.#limits.queuedBytes

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Admin, ITopicConfig } from "kafkajs";
-import { createTopics, topicName, topics } from "./topics.ts";
+import { createTopics, largeRecordBytes, topicName, topics } from "./topics.ts";
 
 const options = { businessDate: "2025-10-14", replicationFactor: 3, minInsyncReplicas: 2 };
 
@@ -37,6 +37,19 @@ test("the topics that do not exist are created as the registry says", async () =
     { name: "min.insync.replicas", value: "2" },
     { name: "cleanup.policy", value: "delete" },
   ]);
+});
+
+test("only dead letters may be large, and a record of theirs fits into a batch that the brokers take", async () => {
+  const { admin, created } = fakeAdmin({});
+  await createTopics(admin, options);
+  const large = created.flatMap(({ topic, configEntries = [] }) =>
+    configEntries.flatMap(({ name, value }) =>
+      name === "max.message.bytes" ? [[topic, Number(value)] as const] : [],
+    ),
+  );
+  assert.deepEqual(large, [["dead-letter", 20 * 1024 * 1024]]);
+  assert.deepEqual([...largeRecordBytes.keys()], ["dead-letter"]);
+  assert.ok((largeRecordBytes.get("dead-letter") ?? Infinity) < 20 * 1024 * 1024);
 });
 
 test("a topic with another number of partitions is refused by name", async () => {

@@ -17,6 +17,11 @@ export interface TopicDefinition {
   readonly key: string;
   readonly partitions: number;
   readonly retentionMs: number;
+  /**
+   * Largest batch of records, in bytes (`max.message.bytes`). Default: the brokers' own 1 MiB. Fetches need no limit of
+   * their own: consumers and replicas are given a batch that is larger than what they asked for, alone (KIP-74).
+   */
+  readonly maxMessageBytes?: number;
   /** Types of the events on it; none when the records are no events. */
   readonly schemas: readonly EventType[];
   /** The deployable that writes it; `*` stands for any end of the name. */
@@ -137,6 +142,8 @@ export const topics = {
     key: "key of the original record",
     partitions,
     retentionMs,
+    // The largest message that a feed takes (16 MiB), or what unfolds from a compressed record, with room for headers.
+    maxMessageBytes: 20 * 1024 * 1024,
     schemas: [],
     owner: "*",
   },
@@ -146,6 +153,19 @@ export const topics = {
 export function topicName(topic: TopicDefinition, businessDate: string): string {
   return topic.name.replace("<business-date>", businessDate);
 }
+
+/** What a batch needs beside its records (61 bytes), and what compression may add to what cannot be compressed. */
+const batchOverhead = 256 * 1024;
+
+/**
+ * Bytes that one record may have, by name of the topic, where that is more than a producer's batch: such a record
+ * is sent alone.
+ */
+export const largeRecordBytes: ReadonlyMap<string, number> = new Map(
+  Object.values(topics).flatMap(({ name, maxMessageBytes }: TopicDefinition) =>
+    maxMessageBytes === undefined ? [] : [[name, maxMessageBytes - batchOverhead] as const],
+  ),
+);
 
 /** How {@link createTopics} makes topics. */
 export interface CreateTopicsOptions {
@@ -171,6 +191,9 @@ export async function createTopics(admin: Admin, options: CreateTopicsOptions): 
       { name: "retention.ms", value: String(topic.retentionMs) },
       { name: "min.insync.replicas", value: String(options.minInsyncReplicas) },
       { name: "cleanup.policy", value: "delete" },
+      ...(topic.maxMessageBytes === undefined
+        ? []
+        : [{ name: "max.message.bytes", value: String(topic.maxMessageBytes) }]),
     ],
   }));
   const existing = new Set(await admin.listTopics());
