@@ -18,6 +18,7 @@ import { Health } from "../services/core/health.ts";
 import { createLogger } from "../services/core/log.ts";
 import { createMetrics } from "../services/core/metrics.ts";
 import { startService, type RunningService, type ServiceDefinition } from "../services/core/service.ts";
+import { riskVariables } from "../services/execution/risk.ts";
 import { startExecutor } from "../services/execution/service.ts";
 import { resultMonitor } from "../services/monitor/service.ts";
 import { strategyDummy } from "../services/strategies/dummy.ts";
@@ -29,9 +30,11 @@ import { topicOffsets } from "../services/bus/topic-offsets.ts";
 
 export const businessDate = "2025-10-14";
 
-const executorNearIntents: ServiceDefinition<typeof nearExecutionVariables> = {
-  variables: nearExecutionVariables,
-  start: (context, config) => startExecutor(context, () => openNearVenue(context, config)),
+const executorVariables = { ...nearExecutionVariables, ...riskVariables };
+const executorNearIntents: ServiceDefinition<typeof executorVariables> = {
+  variables: executorVariables,
+  start: (context, config) =>
+    startExecutor(context, () => openNearVenue(context, config), { limits: config }),
 };
 
 /** The services, and after whom they drain. */

@@ -1,5 +1,6 @@
 /** Entry point of the service `executor-alpaca`. */
 import { runService } from "../core/service.ts";
+import { riskVariables } from "../execution/risk.ts";
 import { startExecutor } from "../execution/service.ts";
 import {
   alpacaExecutionSecrets,
@@ -8,7 +9,8 @@ import {
 } from "../venues/alpaca/execute.ts";
 
 await runService({
-  variables: alpacaExecutionVariables,
+  variables: { ...alpacaExecutionVariables, ...riskVariables },
   secrets: alpacaExecutionSecrets,
-  start: (context, config) => startExecutor(context, () => openAlpacaVenue(context, config)),
+  start: (context, config) =>
+    startExecutor(context, () => openAlpacaVenue(context, config), { limits: config }),
 });

@@ -1,5 +1,6 @@
 /** Entry point of the service `executor-near-intents`. */
 import { runService } from "../core/service.ts";
+import { riskVariables } from "../execution/risk.ts";
 import { startExecutor } from "../execution/service.ts";
 import {
   nearExecutionSecrets,
@@ -8,7 +9,8 @@ import {
 } from "../venues/near-intents/execute.ts";
 
 await runService({
-  variables: nearExecutionVariables,
+  variables: { ...nearExecutionVariables, ...riskVariables },
   secrets: nearExecutionSecrets,
-  start: (context, config) => startExecutor(context, () => openNearVenue(context, config)),
+  start: (context, config) =>
+    startExecutor(context, () => openNearVenue(context, config), { limits: config }),
 });

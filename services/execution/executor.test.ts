@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import { RecordsAbandonedError } from "../bus/consumer.ts";
 import type { OutgoingRecord, ReceivedRecord } from "../bus/record.ts";
+import { TransactionLostError } from "../bus/transaction.ts";
 import { encodeEvent, type Event } from "../core/envelope.ts";
 import { decodeEvent, newEvent } from "../core/events.ts";
-import { type ExecuteTrade, type JournalEntry, type TradeResult } from "../core/trading.ts";
 import {
   RefusedCommandError,
   type ExecutionVenue,
@@ -13,29 +14,73 @@ import {
 } from "../core/execution-venue.ts";
 import { derivedEventId } from "../core/ids.ts";
 import { testContext } from "../core/testing.ts";
-import { Executor, type ExecutorOptions } from "./executor.ts";
+import type { ExecuteTrade, JournalEntry, TradeResult } from "../core/trading.ts";
+import { EndedCommands } from "./ended-commands.ts";
+import { PartitionExecutor, type PartitionExecutorOptions, type PartitionLog } from "./executor.ts";
 import { Recovery } from "./journal.ts";
+import { executionMetrics } from "./metrics.ts";
 
-/** Kafka as the executor sees it: what is written can be read back; `hold` keeps acknowledgements back. */
-class FakeTopics {
+/** The partition's journal and results: a call's records appear together; `hold` keeps commits back. */
+class FakeLog implements PartitionLog {
   readonly records: ReceivedRecord[] = [];
   #gate = Promise.resolve();
   release: () => void = () => undefined;
+  #answers = Promise.resolve();
+  releaseAnswers: () => void = () => undefined;
+  /** Somebody else has taken the partition. */
+  readonly fence: (error: Error) => void;
+  readonly lost: Promise<Error>;
+  #fenced: Error | undefined;
+  #commits = 0;
+  readonly #life: { commits: number; uncertain: boolean };
+
+  /** @param life how many commits succeed before it is fenced; `uncertain`: the last one's answer is lost. */
+  constructor(
+    records: readonly ReceivedRecord[] = [],
+    life: { commits: number; uncertain: boolean } = { commits: Infinity, uncertain: false },
+  ) {
+    this.records.push(...records);
+    this.#life = life;
+    let report: (error: Error) => void = () => undefined;
+    this.lost = new Promise((resolve) => (report = resolve));
+    this.fence = (error) => {
+      this.#fenced ??= error;
+      report(error);
+    };
+  }
+  /** Nothing is committed until `release`. */
   hold(): void {
     this.#gate = new Promise((resolve) => (this.release = resolve));
   }
-  send = async (record: OutgoingRecord): Promise<void> => {
+  /** What is committed is not answered until `releaseAnswers`. */
+  holdAnswers(): void {
+    this.#answers = new Promise((resolve) => (this.releaseAnswers = resolve));
+  }
+  send = async (records: readonly OutgoingRecord[]): Promise<void> => {
     await this.#gate;
-    this.records.push({
-      topic: record.topic,
-      partition: record.partition ?? 0,
-      offset: String(this.records.length),
-      timestamp: 0,
-      key: Buffer.from(record.key),
-      value: record.value,
-      headers: record.headers ?? {},
-    });
+    const { commits, uncertain } = this.#life;
+    if (this.#commits >= commits) this.fence(fenced());
+    if (this.#fenced !== undefined) throw this.#fenced;
+    this.#commits += 1;
+    for (const record of records) {
+      this.records.push({
+        topic: record.topic,
+        partition: record.partition ?? 0,
+        offset: String(this.records.length),
+        timestamp: 0,
+        key: Buffer.from(record.key),
+        value: record.value,
+        headers: record.headers ?? {},
+      });
+    }
+    await this.#answers;
+    if (uncertain && this.#commits >= commits) {
+      this.fence(fenced());
+      throw fenced();
+    }
   };
+  close = () => Promise.resolve();
+  abandon = () => Promise.resolve();
   of(topic: string): ReceivedRecord[] {
     return this.records.filter((record) => record.topic === topic);
   }
@@ -46,6 +91,9 @@ class FakeTopics {
     return this.of("exec.trade_result").map(({ value }) => decodeEvent("exec.trade_result", value).payload);
   }
 }
+
+const fenced = () =>
+  new TransactionLostError("executor-near-intents-1", "write", new Error("old epoch"), true);
 
 /** Nothing was swapped. */
 const nothing = { kind: "swap", amount_in: "0", amount_out: "0" } as const;
@@ -127,60 +175,72 @@ function record(event: Event | Buffer, partition = 1): ReceivedRecord {
   };
 }
 
-/** An executor that begins with what `topics` hold. */
-function start(topics: FakeTopics, venue: FakeVenue, more: Partial<ExecutorOptions> = {}) {
+/** An executor that begins with what the log holds. */
+function start(log: FakeLog, venue: FakeVenue, more: Partial<PartitionExecutorOptions> = {}) {
   const context = testContext();
-  const recovery = new Recovery(venue.name);
-  for (const each of topics.records) {
-    if (each.topic === "exec.journal" || each.topic === "exec.trade_result") recovery.take(each);
-  }
-  const recovered = recovery.finish();
-  const executor = new Executor({ venue, producer: topics, context, recovered, now: () => now, ...more });
-  return { executor, context, resume: () => executor.resume(recovered), epoch: recovered.epoch };
+  const ended = new EndedCommands();
+  const recovery = new Recovery(venue.name, (command, reference) => ended.add(command, reference));
+  for (const each of log.of("exec.journal")) recovery.take(each);
+  const deadLetters = new FakeLog();
+  const executor = new PartitionExecutor({
+    venue,
+    partition: 1,
+    epoch: recovery.epoch + 1,
+    log,
+    gates: { command: () => undefined, order: () => undefined },
+    deadLetters: { send: (letter) => deadLetters.send([letter]) },
+    context,
+    metrics: executionMetrics(context.metrics.registry),
+    open: recovery.open,
+    ended,
+    now: () => now,
+    ...more,
+  });
+  return { executor, context, deadLetters, epoch: recovery.epoch + 1 };
 }
 
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 test("a command goes through INTENT and SUBMITTED to FILLED, with one result", async () => {
-  const topics = new FakeTopics();
+  const log = new FakeLog();
   const venue = new FakeVenue();
-  const { executor, context } = start(topics, venue);
+  const { executor, context } = start(log, venue);
   const given = command(1);
-  await executor.handle([record(given, 2)]);
+  await executor.handle([record(given)]);
   await executor.settled();
   assert.deepEqual(
-    topics.entries().map(({ state, epoch }) => [state, epoch]),
+    log.entries().map(({ state, epoch }) => [state, epoch]),
     [
       ["INTENT", 1],
       ["SUBMITTED", 1],
       ["FILLED", 1],
     ],
   );
-  assert.ok(topics.of("exec.journal").every(({ partition }) => partition === 2));
-  const [result, ...others] = topics.results();
+  assert.ok(log.of("exec.journal").every(({ partition }) => partition === 1));
+  const [result, ...others] = log.results();
   assert.equal(others.length, 0);
   assert.equal(result?.status, "FILLED");
   assert.deepEqual(result.filled, { kind: "swap", amount_in: "11", amount_out: "10" });
   assert.deepEqual(result.reference, { order: `order of ${given.event_id}`, tx_hash: "t" });
-  const [event] = topics.of("exec.trade_result").map(({ value }) => decodeEvent("exec.trade_result", value));
+  const [event] = log.of("exec.trade_result").map(({ value }) => decodeEvent("exec.trade_result", value));
   assert.equal(event?.causation_id, given.event_id);
   assert.equal(event.correlation_id, given.correlation_id);
   assert.deepEqual(context.fatals, []);
 });
 
 test("the venue is not called before the intent is acknowledged, and the batch waits for no more than that", async () => {
-  const topics = new FakeTopics();
+  const log = new FakeLog();
   const venue = new FakeVenue();
   let answer: (submission: Submission) => void = () => undefined;
   venue.submission = () => new Promise((resolve) => (answer = resolve));
-  const { executor } = start(topics, venue);
-  topics.hold();
+  const { executor } = start(log, venue);
+  log.hold();
   let done = false;
   const handled = executor.handle([record(command(1))]).then(() => (done = true));
   await turn();
   assert.deepEqual(venue.calls, []);
   assert.equal(done, false);
-  topics.release();
+  log.release();
   await handled;
   await turn();
   assert.equal(venue.calls.length, 1);
@@ -198,18 +258,18 @@ test("how an order ends decides the result", async () => {
     [{ outcome: "accepted" }, "EXPIRED", ["INTENT", "SUBMITTED", "EXPIRED"]],
   ];
   for (const [submission, status, states] of cases) {
-    const topics = new FakeTopics();
+    const log = new FakeLog();
     const venue = new FakeVenue();
     venue.submission = () => Promise.resolve(submission);
     venue.settlement = () => Promise.resolve({ status: "EXPIRED", reason, filled: nothing, reference: {} });
-    const { executor } = start(topics, venue);
+    const { executor } = start(log, venue);
     await executor.handle([record(command(1))]);
     await executor.settled();
     assert.deepEqual(
-      topics.entries().map(({ state }) => state),
+      log.entries().map(({ state }) => state),
       states,
     );
-    const [result] = topics.results();
+    const [result] = log.results();
     assert.equal(result?.status, status);
     assert.deepEqual(result.reason, reason);
     assert.deepEqual(result.filled, nothing);
@@ -222,22 +282,36 @@ test("how an order ends decides the result", async () => {
 });
 
 test("what must not be sent is not sent, and has a named reason", async () => {
-  const topics = new FakeTopics();
+  const log = new FakeLog();
   const venue = new FakeVenue();
-  const { executor } = start(topics, venue);
+  const reason = { code: "kill_switch", message: "stopped" };
+  const gates = {
+    command: ({ event_id }: Event) => (event_id === command(2).event_id ? reason : undefined),
+    order: ({ command_id }: ExecuteTrade) => (command_id === command(6).event_id ? reason : undefined),
+  };
+  const { executor } = start(log, venue, { gates });
   await executor.handle([
+    record(command(6)),
     record(command(1, { deadline: new Date(now).toISOString() })),
-    record(command(2, { limits: { max_amount_out: "9" } })),
+    record(command(2)),
     record(command(3)),
     record(command(4, { idempotency_key: "dummy:3" })),
   ]);
   venue.refuse = new RefusedCommandError("same_asset", "no");
   await executor.handle([record(command(5))]);
   await executor.settled();
-  const outcomes = new Map(topics.results().map((result) => [result.command_id, result]));
+  const outcomes = new Map(log.results().map((result) => [result.command_id, result]));
   const outcome = (index: number) => outcomes.get(command(index).event_id);
   assert.deepEqual([outcome(1)?.status, outcome(1)?.reason?.code], ["EXPIRED", "deadline_passed"]);
-  assert.deepEqual([outcome(2)?.status, outcome(2)?.reason?.code], ["DENIED", "limit_exceeded"]);
+  assert.deepEqual([outcome(2)?.status, outcome(2)?.reason?.code], ["DENIED", "kill_switch"]);
+  assert.deepEqual([outcome(6)?.status, outcome(6)?.reason?.code], ["DENIED", "kill_switch"]);
+  assert.deepEqual(
+    log
+      .entries()
+      .filter(({ state }) => state === "INTENT")
+      .map(({ command_id }) => command_id),
+    [command(3).event_id],
+  );
   assert.equal(outcome(3)?.status, "FILLED");
   assert.deepEqual([outcome(4)?.status, outcome(4)?.reason?.code], ["DENIED", "duplicate_idempotency_key"]);
   assert.deepEqual([outcome(5)?.status, outcome(5)?.reason?.code], ["DENIED", "same_asset"]);
@@ -245,72 +319,73 @@ test("what must not be sent is not sent, and has a named reason", async () => {
 });
 
 test("a deadline that passes while the intent is written ends the command without a call", async () => {
-  const topics = new FakeTopics();
+  const log = new FakeLog();
   const venue = new FakeVenue();
   let time = now;
-  const { executor } = start(topics, venue, { now: () => time });
-  topics.hold();
+  const { executor } = start(log, venue, { now: () => time });
+  log.hold();
   const handled = executor.handle([record(command(1))]);
   time = now + 60_000;
-  topics.release();
+  log.release();
   await handled;
   await executor.settled();
   assert.deepEqual(venue.calls, []);
-  assert.equal(topics.results()[0]?.reason?.code, "deadline_passed");
+  assert.equal(log.results()[0]?.reason?.code, "deadline_passed");
 });
 
 test("a redelivered command is executed once, in one life and in the next", async () => {
-  const topics = new FakeTopics();
+  const log = new FakeLog();
   const venue = new FakeVenue();
-  const first = start(topics, venue);
+  const first = start(log, venue);
   await first.executor.handle([record(command(1)), record(command(1))]);
   await first.executor.settled();
   await first.executor.handle([record(command(1))]);
-  const second = start(topics, venue);
-  await second.resume();
+  const second = start(log, venue);
+  await second.executor.resume();
   await second.executor.handle([record(command(1)), record(command(2, { idempotency_key: "dummy:1" }))]);
   await second.executor.settled();
   assert.deepEqual(venue.calls, [command(1).event_id]);
   assert.deepEqual(
-    topics.results().map(({ status }) => status),
+    log.results().map(({ status }) => status),
     ["FILLED", "DENIED"],
   );
   assert.equal(second.epoch, 2);
 });
 
 test("a command delivered again while its intent is on the way is no more done than the first delivery", async () => {
-  const topics = new FakeTopics();
-  const { executor } = start(topics, new FakeVenue());
-  topics.hold();
+  const log = new FakeLog();
+  const { executor } = start(log, new FakeVenue());
+  log.hold();
   const first = executor.handle([record(command(1))]);
   let done = false;
   const second = executor.handle([record(command(1))]).then(() => (done = true));
   await turn();
   assert.equal(done, false, "its offset could be committed before the intent is safe");
-  topics.release();
+  log.release();
   await Promise.all([first, second]);
   await executor.settled();
 });
 
 test("commands of other venues are left alone; what is no command is put aside", async () => {
-  const topics = new FakeTopics();
+  const log = new FakeLog();
   const venue = new FakeVenue();
-  const { executor } = start(topics, venue);
+  const { executor, deadLetters } = start(log, venue);
   const other = command(1, { venue: "alpaca" });
   await executor.handle([record({ ...other, venue: "alpaca" }), record(Buffer.from("{"))]);
   await executor.settled();
   assert.deepEqual(
-    topics.records.map(({ topic }) => topic),
+    deadLetters.records.map(({ topic }) => topic),
     ["dead-letter"],
   );
+  assert.deepEqual(log.records, []);
 });
 
 test("no more commands are under way than allowed", async () => {
-  const topics = new FakeTopics();
+  const log = new FakeLog();
   const venue = new FakeVenue();
   const open: ((settlement: Settlement) => void)[] = [];
   venue.settlement = () => new Promise((resolve) => open.push(resolve));
-  const { executor } = start(topics, venue, { maximumInFlight: 2 });
+  const { executor } = start(log, venue, { maximumInFlight: 2 });
   let done = false;
   const handled = executor.handle([1, 2, 3].map((index) => record(command(index)))).then(() => (done = true));
   for (let at = 0; at < 5; at += 1) await turn();
@@ -324,102 +399,217 @@ test("no more commands are under way than allowed", async () => {
   await turn();
   for (const settle of open) settle({ status: "FILLED", filled: nothing, reference: {} });
   await executor.settled();
-  assert.equal(topics.results().length, 3);
+  assert.equal(log.results().length, 3);
 });
 
 test("a stop leaves open orders to the next executor, which settles them without sending", async () => {
-  const topics = new FakeTopics();
+  const log = new FakeLog();
   const venue = new FakeVenue();
   venue.settlement = (_command, signal) =>
     new Promise((_resolve, reject) => {
       signal.addEventListener("abort", () => reject(new Error("aborted")));
     });
-  const first = start(topics, venue);
+  const first = start(log, venue);
   await first.executor.handle([record(command(1))]);
   await turn();
-  await first.executor.stop();
+  await first.executor.close();
   assert.deepEqual(first.context.fatals, []);
-  assert.deepEqual(topics.results(), []);
+  assert.deepEqual(log.results(), []);
 
   const successor = new FakeVenue();
-  const second = start(topics, successor);
-  await second.resume();
+  const second = start(log, successor);
+  await second.executor.resume();
   await second.executor.settled();
   assert.deepEqual(successor.calls, []);
   assert.deepEqual(successor.asked, [{ id: command(1).event_id, missed: true }]);
-  assert.equal(topics.results()[0]?.status, "FILLED");
+  assert.equal(log.results()[0]?.status, "FILLED");
 });
 
-test("wherever a crash cuts the written records off, each command is sent at most once and ends with one result", async () => {
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(fc.constantFrom("accepted", "unknown", "rejected", "not_sent"), {
-        minLength: 1,
-        maxLength: 4,
-      }),
-      fc.array(fc.nat(20), { minLength: 1, maxLength: 3 }),
-      fc.boolean(),
-      async (outcomes, cuts, loseResult) => {
-        const venue = new FakeVenue();
-        const reason = { code: "r", message: "" };
-        venue.submission = (given) => {
-          const outcome = outcomes[Number(given.idempotency_key.split(":")[1])] ?? "accepted";
-          return Promise.resolve(outcome === "accepted" ? { outcome } : { outcome, reason });
-        };
-        const records = outcomes.map((_, index) => record(command(index)));
-        let topics = new FakeTopics();
-        for (const cut of cuts) {
-          const life = start(topics, venue);
-          await life.resume();
-          await life.executor.handle(records);
-          await life.executor.settled();
-          assert.deepEqual(life.context.fatals, []);
-          // The crash: nothing after the cut was written. A call to the venue may have happened all the same, but
-          // never without its intent, which is written before.
-          const survived = new FakeTopics();
-          const called = new Set(venue.calls);
-          survived.records.push(
-            ...topics.records.filter(({ topic, value }, at) => {
-              if (at < cut) return true;
-              if (topic !== "exec.journal") return !loseResult;
-              const entry = decodeEvent("exec.journal", value).payload;
-              return entry.state === "INTENT" && called.has(entry.command_id);
-            }),
-          );
-          topics = survived;
-        }
-        const last = start(topics, venue);
-        await last.resume();
-        await last.executor.handle(records);
-        await last.executor.settled();
-        assert.deepEqual(last.context.fatals, []);
-        assert.equal(new Set(venue.calls).size, venue.calls.length, "sent twice");
-        assert.deepEqual(
-          topics
-            .results()
-            .map(({ command_id }) => command_id)
-            .sort(),
-          outcomes.map((_, index) => command(index).event_id).sort(),
-        );
-      },
-    ),
-    { numRuns: 200 },
+test("a canary ends DENIED without an intent, also when nothing may be traded", async () => {
+  const log = new FakeLog();
+  const venue = new FakeVenue();
+  const gates = { command: () => ({ code: "kill_switch", message: "" }), order: () => undefined };
+  const { executor } = start(log, venue, { gates });
+  const instruction = { kind: "canary" as const, canary_id: derivedEventId("norm.canary", "1") };
+  await executor.handle([record(command(1, { instruction, limits: {} }))]);
+  assert.deepEqual(
+    log.results().map(({ status, reason }) => [status, reason?.code]),
+    [["DENIED", "canary"]],
+  );
+  assert.deepEqual(
+    log.entries().map(({ state }) => state),
+    ["DENIED"],
   );
 });
 
-test("a refusal of which only the result was written is not repeated", async () => {
-  const topics = new FakeTopics();
-  const late = record(command(1, { deadline: new Date(now).toISOString() }));
-  await start(topics, new FakeVenue()).executor.handle([late]);
-  topics.records.splice(0, topics.records.length, ...topics.of("exec.trade_result"));
-  const next = start(topics, new FakeVenue());
-  await next.resume();
-  await next.executor.handle([late]);
-  assert.equal(topics.results().length, 1);
+test("an executor that is fenced gives its records back, writes nothing more and is no failure", async () => {
+  const log = new FakeLog();
+  const venue = new FakeVenue();
+  const answers: ((submission: Submission) => void)[] = [];
+  venue.submission = () => new Promise((resolve) => answers.push(resolve));
+  const { executor, context } = start(log, venue);
+  await executor.handle([record(command(1))]);
+  await turn();
+  assert.equal(venue.calls.length, 1);
+  log.fence(fenced());
+  await assert.rejects(executor.handle([record(command(2))]), RecordsAbandonedError);
+  for (const answer of answers) answer({ outcome: "accepted" });
+  await executor.settled();
+  await executor.close();
+  assert.deepEqual(
+    log.entries().map(({ state }) => state),
+    ["INTENT"],
+  );
+  assert.deepEqual(venue.calls, [command(1).event_id]);
+  assert.deepEqual(context.fatals, []);
+});
+
+test("a partition that is given away sends what has its intent, and takes nothing more", async () => {
+  const log = new FakeLog();
+  const venue = new FakeVenue();
+  const { executor } = start(log, venue);
+  log.hold();
+  const handled = executor.handle([record(command(1))]);
+  await turn();
+  const closed = executor.close();
+  await assert.rejects(executor.handle([record(command(2))]), RecordsAbandonedError);
+  log.release();
+  await handled;
+  await closed;
+  assert.deepEqual(venue.calls, [command(1).event_id]);
+  assert.deepEqual(
+    log
+      .entries()
+      .map(({ state }) => state)
+      .slice(0, 2),
+    ["INTENT", "SUBMITTED"],
+  );
+});
+
+/** One owner's life in the property below: what it commits before it is fenced, and how it goes on. */
+interface Life {
+  /** Calls of `send` that are committed. */
+  commits: number;
+  /** The last of them is committed without its sender's learning of it. */
+  uncertain: boolean;
+  /** Acknowledgements reach it only when its successor has settled: it was frozen. */
+  frozen: boolean;
+}
+
+test("wherever an owner is fenced, frozen or left in doubt, each command is sent at most once and ends with one result", async () => {
+  const lives = fc.array(fc.record({ commits: fc.nat(12), uncertain: fc.boolean(), frozen: fc.boolean() }), {
+    minLength: 1,
+    maxLength: 3,
+  });
+  const outcomes = fc.array(fc.constantFrom("accepted", "unknown", "rejected", "not_sent"), {
+    minLength: 1,
+    maxLength: 4,
+  });
+  await fc.assert(
+    fc.asyncProperty(outcomes, lives, async (given, owners: Life[]) => {
+      let time = now;
+      let passed: () => void = () => undefined;
+      const deadline = new Promise<void>((resolve) => (passed = resolve));
+      const calls: string[] = [];
+      const taken = new Set<string>();
+      const makeVenue = (): FakeVenue => {
+        const venue = new FakeVenue();
+        const reason = { code: "r", message: "" };
+        venue.submission = ({ command_id, idempotency_key }) => {
+          calls.push(command_id);
+          const outcome = given[Number(idempotency_key.split(":")[1])] ?? "accepted";
+          if (outcome === "accepted") taken.add(command_id);
+          return Promise.resolve(outcome === "accepted" ? { outcome } : { outcome, reason });
+        };
+        // As a real venue: what it does not know counts as not there only after the deadline.
+        venue.settlement = async ({ command_id }) => {
+          if (!taken.has(command_id)) await deadline;
+          return taken.has(command_id)
+            ? { status: "FILLED", filled: { kind: "swap", amount_in: "11", amount_out: "10" }, reference: {} }
+            : {
+                status: "EXPIRED",
+                reason: { code: "not_found", message: "" },
+                filled: nothing,
+                reference: {},
+              };
+        };
+        return venue;
+      };
+      const records = given.map((_, index) => record(command(index)));
+      let log = new FakeLog();
+      const zombies: { executor: PartitionExecutor; log: FakeLog; fatals: unknown[] }[] = [];
+      for (const { commits, uncertain, frozen } of owners) {
+        log.fence(fenced());
+        log = new FakeLog(log.records, { commits, uncertain });
+        if (frozen) log.holdAnswers();
+        const life = start(log, makeVenue(), { now: () => time });
+        void life.executor.resume();
+        void life.executor.handle(records).catch((error: unknown) => {
+          assert.ok(error instanceof RecordsAbandonedError);
+        });
+        for (let at = 0; at < 10; at += 1) await turn();
+        // Its successor takes the partition, whatever it has done so far.
+        zombies.push({ executor: life.executor, log, fatals: life.context.fatals });
+      }
+      log.fence(fenced());
+      const last = start((log = new FakeLog(log.records)), makeVenue(), { now: () => time });
+      const settled = last.executor.resume();
+      await last.executor.handle(records);
+      time = now + 60_000;
+      passed();
+      // The frozen ones wake up only now.
+      for (const zombie of zombies) zombie.log.releaseAnswers();
+      await settled;
+      await last.executor.settled();
+      for (const { executor, fatals } of zombies) {
+        await executor.settled();
+        assert.deepEqual(fatals, []);
+      }
+      assert.deepEqual(last.context.fatals, []);
+      assert.equal(new Set(calls).size, calls.length, "sent twice");
+      const results = log.results();
+      assert.deepEqual(
+        results.map(({ command_id }) => command_id).sort(),
+        given.map((_, index) => command(index).event_id).sort(),
+      );
+      for (const { command_id, status } of results) {
+        assert.equal(
+          status === "FILLED",
+          taken.has(command_id),
+          "a result that the venue's book does not confirm",
+        );
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("an intent that a former owner left is not sent, and counts as given up when the venue does not know it", async () => {
+  const log = new FakeLog();
+  const venue = new FakeVenue();
+  const frozen = start(log, venue);
+  log.holdAnswers();
+  void frozen.executor.handle([record(command(1))]).catch(() => undefined);
+  await turn();
+  const next = new FakeLog(log.records);
+  venue.settlement = () =>
+    Promise.resolve({
+      status: "EXPIRED",
+      reason: { code: "not_found", message: "no such order" },
+      filled: nothing,
+      reference: {},
+    });
+  const { executor, context } = start(next, venue);
+  await executor.resume();
+  const [result] = next.results();
+  assert.deepEqual([result?.status, result?.reason?.code], ["EXPIRED", "given_up"]);
+  assert.match(result?.reason?.message ?? "", /not_found, no such order/);
+  assert.deepEqual(venue.calls, []);
+  assert.match(await context.metrics.registry.metrics(), /trading_commands_given_up_total{[^}]*} 1/);
 });
 
 test("a journal that cannot be understood keeps the executor from starting, and the record is named", () => {
-  const recovery = new Recovery("near-intents");
+  const recovery = new Recovery("near-intents", () => undefined);
   const broken = { ...record(Buffer.from("{")), topic: "exec.journal", partition: 2, offset: "17" };
   assert.throws(() => recovery.take(broken), /exec\.journal, partition 2, offset 17.*does not start/);
 });

@@ -1,21 +1,22 @@
 /**
- * The venue-neutral executor: takes commands, writes INTENT to the journal, calls the venue once, and brings
- * every command to exactly one terminal state with one result. Many commands are under way at the same time;
- * a batch of commands is done with (and its offsets may be committed) when their intents are safe.
+ * The venue-neutral executor of one partition: takes commands, writes INTENT to the journal, calls the venue once, and
+ * brings every command to exactly one terminal state with one result. Many commands are under way at the same time;
+ * a command is done with (and its offset may be committed) when its intent, or its end, is committed.
+ *
+ * It lives as long as the right to write to the partition's journal. When that is lost, everything stops without
+ * another word: the next owner finds in the journal what has to be known, and never sends what this one may have sent.
  */
 import { setMaxListeners } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { RecordsAbandonedError } from "../bus/consumer.ts";
 import { putAside } from "../bus/dead-letters.ts";
-import type { BatchingProducer } from "../bus/producer.ts";
+import { RecordTooLargeError, type BatchingProducer } from "../bus/producer.ts";
 import type { ReceivedRecord } from "../bus/record.ts";
+import { topics } from "../bus/topics.ts";
+import { TransactionLostError, type TransactionRecord } from "../bus/transaction.ts";
 import { compare } from "../core/decimal.ts";
 import type { Event } from "../core/envelope.ts";
 import { decodeEvent, InvalidEventError } from "../core/events.ts";
-import { type ExecuteTrade, type Reason, type TradeResult, type VenueReference } from "../core/trading.ts";
-import { forEvent } from "../core/log.ts";
-import type { ServiceContext } from "../core/service.ts";
-import { fromInstant, toInstant } from "../core/time.ts";
-import { Journal, resultRecord, type KnownCommand, type Recovered } from "./journal.ts";
-import { move, type CommandState } from "./state.ts";
 import {
   nothingFilled,
   RefusedCommandError,
@@ -23,57 +24,117 @@ import {
   type PreparedOrder,
   type Settlement,
 } from "../core/execution-venue.ts";
+import { forEvent } from "../core/log.ts";
+import type { ServiceContext } from "../core/service.ts";
+import { fromInstant, toInstant } from "../core/time.ts";
+import type {
+  ExecuteTrade,
+  JournalEntry,
+  Reason,
+  TerminalStatus,
+  TradeResult,
+  VenueReference,
+} from "../core/trading.ts";
+import type { EndedCommands } from "./ended-commands.ts";
+import { journalRecord, resultRecord, type OpenCommand } from "./journal.ts";
+import type { ExecutionMetrics } from "./metrics.ts";
+import { move, type CommandState } from "./state.ts";
 
-/** Arguments of the executor. */
-export interface ExecutorOptions {
+/** Where journal entries and results go: all records of one call are committed together or not at all. */
+export interface PartitionLog {
+  /**
+   * Resolves when the records are committed. @throws (rejects) TransactionLostError when the right to write is gone.
+   */
+  send(records: readonly TransactionRecord[]): Promise<void>;
+  /** Resolves when the right to write is gone. */
+  readonly lost: Promise<Error>;
+  /** Commits what is queued and ends. */
+  close(): Promise<void>;
+  /** Ends at once; what is not committed yet stays undone. */
+  abandon(): Promise<void>;
+}
+
+/** What may be traded now; see risk.ts. */
+export interface Gates {
+  /** Why a command is refused, before its order is prepared. */
+  command(event: Event<ExecuteTrade>): Reason | undefined;
+  /** Why its order is refused. Counts the order when it is not. */
+  order(command: ExecuteTrade, order: PreparedOrder): Reason | undefined;
+}
+
+/** Arguments of {@link PartitionExecutor}. */
+export interface PartitionExecutorOptions {
   venue: ExecutionVenue;
-  producer: Pick<BatchingProducer, "send">;
+  /** Partition of the commands, of their journal entries and of their results. */
+  partition: number;
+  /** This ownership's number: one more than any before it. */
+  epoch: number;
+  log: PartitionLog;
+  gates: Gates;
+  /** Where records go that hold no command. */
+  deadLetters: Pick<BatchingProducer, "send">;
   context: Pick<ServiceContext, "settings" | "logger" | "metrics" | "fatal">;
-  /** What the journal told; see {@link Recovered}. */
-  recovered: Recovered;
-  /** Commands with an intent and without a terminal state; more wait in Kafka. Default 5,000, about 2 KB each. */
+  metrics: ExecutionMetrics;
+  /** What the journal told of commands that have not ended, by command id. */
+  open: ReadonlyMap<string, OpenCommand>;
+  /** What the journal told of commands that have. */
+  ended: EndedCommands;
+  /** Commands with an intent and without a terminal state; more wait in Kafka. Default 2,000, about 3 KB each. */
   maximumInFlight?: number;
   /** Wall clock in milliseconds since the epoch. */
   now?: () => number;
 }
 
+/** Longest time to wait for the venue's answers when the partition is given away, in milliseconds. */
+const closeDeadlineMs = 10_000;
+
+/** A command is some hundred bytes; one above this, with its copies in the journal, would not fit into a batch. */
+const largestCommand = 100_000;
+
 /** A terminal state and what is reported with it. */
 interface Outcome {
-  status: TradeResult["status"];
+  status: TerminalStatus;
   reason?: Reason | undefined;
   filled?: TradeResult["filled"];
   reference?: VenueReference;
 }
 
 /** See the module's description. */
-export class Executor {
+export class PartitionExecutor {
+  readonly #options: PartitionExecutorOptions;
   readonly #venue: ExecutionVenue;
-  readonly #producer: Pick<BatchingProducer, "send">;
-  readonly #context: ExecutorOptions["context"];
-  readonly #journal: Journal;
-  readonly #commands: Map<string, KnownCommand>;
+  readonly #open = new Map<string, OpenCommand>();
+  readonly #ended: EndedCommands;
   /** By command id, until the command need not be delivered again. */
   readonly #taking = new Map<string, Promise<void>>();
-  /** Command id by idempotency key. */
+  /** Command id by idempotency key, of open commands. */
   readonly #keys = new Map<string, string>();
   readonly #maximumInFlight: number;
   readonly #now: () => number;
+  /** Aborted when nothing is waited for any more: closed, or the right to write is gone. */
   readonly #abort = new AbortController();
+  /** No more commands are taken. */
+  #closing = false;
+  /** The right to write is gone: nothing is sent any more. */
+  #lost = false;
   readonly #underway = new Set<Promise<void>>();
   readonly #submitting = new Set<Promise<unknown>>();
+  /** Commands are taken in the order they were handed over, also when one has to wait for room. */
+  #turn: Promise<void> = Promise.resolve();
   #roomWaiters: (() => void)[] = [];
 
-  constructor(options: ExecutorOptions) {
+  constructor(options: PartitionExecutorOptions) {
+    this.#options = options;
     this.#venue = options.venue;
+    this.#ended = options.ended;
+    this.#maximumInFlight = options.maximumInFlight ?? 2_000;
+    this.#now = options.now ?? Date.now;
     // Every open command listens.
     setMaxListeners(0, this.#abort.signal);
-    this.#producer = options.producer;
-    this.#context = options.context;
-    this.#journal = new Journal(options.producer, options.recovered.epoch);
-    this.#commands = options.recovered.commands;
-    this.#maximumInFlight = options.maximumInFlight ?? 5_000;
-    this.#now = options.now ?? Date.now;
-    for (const known of this.#commands.values()) this.#keys.set(known.idempotencyKey, known.id);
+    void options.log.lost.then(() => {
+      this.#lost = true;
+      this.#end();
+    });
   }
 
   /** Commands with an intent and without a terminal state. */
@@ -82,49 +143,44 @@ export class Executor {
   }
 
   /**
-   * Completes what a former executor left: publishes results that are missing, and settles open commands with
-   * the venue in the background. Nothing is sent to the venue again.
+   * Settles with the venue what former owners left open; nothing is sent.
+   * @returns a promise that resolves when all of it has ended (or this executor has).
    */
-  async resume(recovered: Recovered): Promise<void> {
-    const { logger } = this.#context;
-    for (const { command, result } of recovered.missingResults) {
-      await this.#producer.send(resultRecord(command, result));
+  async resume(): Promise<void> {
+    for (const [id, command] of this.#options.open) {
+      this.#open.set(id, { ...command });
+      this.#keys.set(command.event.payload.idempotency_key, id);
     }
-    for (const { known, result } of recovered.missingEntries) {
-      if (known.command === undefined) continue;
-      await this.#journal.append(known.command, known.partition, {
-        state: result.status,
-        at: toInstant(this.#now()),
-        result,
-      });
-      this.#moved(known, result.status);
-      known.command = undefined;
+    for (const command of [...this.#open.values()]) {
+      const neverSent = command.state === "INTENT";
+      this.#start(() => this.#settle(command, true, neverSent));
     }
-    let open = 0;
-    for (const known of this.#commands.values()) {
-      if (known.command === undefined) continue;
-      open += 1;
-      this.#start(known, known.command, (command) => this.#settle(known, command, true));
-    }
-    logger.info(
-      {
-        epoch: this.#journal.epoch,
-        known: this.#commands.size,
-        open,
-        missing_results: recovered.missingResults.length,
-      },
-      "journal read",
-    );
+    await this.settled();
   }
 
-  /** Takes commands of one partition, in order; resolves when the intent, or the end, of each is safe. */
+  /**
+   * Takes commands, in order; resolves when the intent, or the end, of each is committed.
+   * @throws (rejects) RecordsAbandonedError when the right to write is gone before.
+   */
   async handle(records: readonly ReceivedRecord[]): Promise<void> {
     const safe: Promise<void>[] = [];
-    for (const record of records) {
-      while (this.#underway.size >= this.#maximumInFlight) await this.#room();
-      safe.push(this.#take(record));
+    const turn = this.#turn.then(async () => {
+      for (const record of records) {
+        while (this.#underway.size >= this.#maximumInFlight && !this.#closing) await this.#room();
+        if (this.#closing) throw this.#abandoned();
+        const taken = this.#take(record);
+        // Looked at below, all together; until then a failure is nobody's surprise.
+        taken.catch(() => undefined);
+        safe.push(taken);
+      }
+    });
+    this.#turn = turn.catch(() => undefined);
+    try {
+      await turn;
+      await Promise.all(safe);
+    } catch (error) {
+      throw error instanceof TransactionLostError ? this.#abandoned(error) : error;
     }
-    await Promise.all(safe);
   }
 
   /** Resolves when no command is under way. */
@@ -132,33 +188,76 @@ export class Executor {
     while (this.#underway.size > 0) await Promise.all(this.#underway);
   }
 
-  /** Finishes calls to the venue that are being made; what is not settled is left to the next executor. */
-  async stop(): Promise<void> {
+  /** Asks the venue to end all orders that may rest there; how each ended comes as its settlement. */
+  async cancelOpen(): Promise<void> {
+    await Promise.all(
+      [...this.#open.values()]
+        .filter(({ state }) => state !== "RECEIVED")
+        .map(async ({ event, reference }) => this.#venue.cancel?.(event.payload, reference)),
+    );
+  }
+
+  /**
+   * Takes nothing more, sends what has its INTENT, finishes the calls to the venue and writes their outcome down; what
+   * is not settled is left to the next owner. Never rejects.
+   */
+  async close(): Promise<void> {
+    const { log } = this.#options;
+    this.#stopTaking();
+    const inOrder = (async () => {
+      await Promise.allSettled(this.#taking.values());
+      // Those whose INTENT has just been committed call the venue in this turn.
+      await new Promise((resolve) => setImmediate(resolve));
+      await Promise.allSettled(this.#submitting);
+      this.#abort.abort();
+      await Promise.allSettled(this.#underway);
+      await log.close();
+    })();
+    const finished = await Promise.race([
+      inOrder.then(() => true),
+      delay(closeDeadlineMs, false, { ref: false }),
+    ]);
+    if (finished) return;
     this.#abort.abort();
-    await Promise.allSettled(this.#submitting);
-    await Promise.allSettled(this.#underway);
-    await this.#venue.close();
+    await log.abandon();
+  }
+
+  #stopTaking(): void {
+    this.#closing = true;
+    for (const resolve of this.#roomWaiters.splice(0)) resolve();
+  }
+
+  #end(): void {
+    this.#stopTaking();
+    this.#abort.abort();
+  }
+
+  #abandoned(cause?: unknown): RecordsAbandonedError {
+    return new RecordsAbandonedError(
+      { topic: topics.executeTrade.name, partition: this.#options.partition },
+      cause,
+    );
   }
 
   #take(record: ReceivedRecord): Promise<void> {
-    let command: Event<ExecuteTrade>;
+    const { context, deadLetters } = this.#options;
+    let event: Event<ExecuteTrade>;
     try {
-      command = decodeEvent("cmd.execute_trade", record.value);
+      const bytes = record.value?.length ?? 0;
+      if (bytes > largestCommand) throw new RecordTooLargeError(record.topic, bytes, largestCommand);
+      event = decodeEvent("cmd.execute_trade", record.value);
     } catch (error) {
-      if (!(error instanceof InvalidEventError)) throw error;
-      return putAside(record, error, this.#producer, this.#context);
+      if (!(error instanceof InvalidEventError || error instanceof RecordTooLargeError)) throw error;
+      return putAside(record, error, deadLetters, context);
     }
-    const { command_id } = command.payload;
-    const logger = forEvent(this.#context.logger, command);
-    if (command.venue !== this.#venue.name || command.payload.venue !== this.#venue.name) {
-      return Promise.resolve();
-    }
-    if (this.#commands.has(command_id)) {
-      logger.info("command is known already, delivered again");
-      // Delivered again after a rebalance while its INTENT is on the way: no more done than the first delivery is.
+    const { command_id, venue } = event.payload;
+    if (event.venue !== this.#venue.name || venue !== this.#venue.name) return Promise.resolve();
+    if (this.#ended.has(command_id) || this.#open.has(command_id)) {
+      forEvent(context.logger, event).info("command is known already, delivered again");
+      // Delivered again while its INTENT is on the way: no more done than the first delivery is.
       return this.#taking.get(command_id) ?? Promise.resolve();
     }
-    const taking = this.#begin(record, command);
+    const taking = this.#begin(event);
     this.#taking.set(command_id, taking);
     void taking.then(
       () => this.#taking.delete(command_id),
@@ -168,174 +267,157 @@ export class Executor {
   }
 
   /** Takes a command that was not known. Resolves when it need not be delivered again. */
-  #begin(record: ReceivedRecord, command: Event<ExecuteTrade>): Promise<void> {
-    const { command_id, idempotency_key } = command.payload;
-    const known: KnownCommand = {
-      id: command_id,
-      idempotencyKey: idempotency_key,
-      partition: record.partition,
-      state: "RECEIVED",
-      command,
-      reference: {},
-    };
-    this.#commands.set(command_id, known);
-    const twin = this.#keys.get(idempotency_key);
-    const refusal =
-      twin === undefined
-        ? this.#refusal(command.payload)
-        : denied("duplicate_idempotency_key", `command ${twin} has the idempotency key ${idempotency_key}`);
-    if (refusal !== undefined) return this.#finish(known, command, refusal);
-    this.#keys.set(idempotency_key, command_id);
+  #begin(event: Event<ExecuteTrade>): Promise<void> {
+    const { payload } = event;
+    const command: OpenCommand = { event, state: "RECEIVED", reference: {} };
+    this.#open.set(payload.command_id, command);
+    const refusal = this.#refusal(event);
+    if (refusal !== undefined) return this.#finish(command, refusal);
+    this.#keys.set(payload.idempotency_key, payload.command_id);
     let order: PreparedOrder;
     try {
-      order = this.#venue.prepare(command.payload);
+      order = this.#venue.prepare(payload);
     } catch (error) {
       if (!(error instanceof RefusedCommandError)) throw error;
-      return this.#finish(known, command, { status: "DENIED", reason: error.reason });
+      return this.#finish(command, { status: "DENIED", reason: error.reason });
     }
-    known.reference = order.reference;
-    this.#moved(known, "INTENT");
-    const intent = this.#journal.append(command, known.partition, {
-      state: "INTENT",
-      at: toInstant(this.#now()),
-      command: command.payload,
-      reference: order.reference,
-    });
-    this.#start(known, command, async () => {
+    const reason = this.#options.gates.order(payload, order);
+    if (reason !== undefined) return this.#finish(command, { status: "DENIED", reason });
+    command.reference = order.reference;
+    const intent = this.#write(command, "INTENT", { command: payload, reference: order.reference });
+    this.#start(async () => {
       await intent;
-      await this.#execute(known, command, order);
+      await this.#execute(command, order);
     });
     return intent;
   }
 
-  /** Why a command is not executed, as far as that is known without the venue. */
-  #refusal(command: ExecuteTrade): Outcome | undefined {
-    if (this.#isLate(command)) return this.#late(command);
-    const { instruction, limits } = command;
-    if (instruction.kind !== "answer_swap") return undefined;
-    const highest = limits.max_amount_out ?? "0";
-    return compare(instruction.amount_out, highest) > 0
-      ? denied("limit_exceeded", `amount_out ${instruction.amount_out} is above ${highest}`)
-      : undefined;
+  /** Why a command is not executed, as far as that is known without its order. */
+  #refusal(event: Event<ExecuteTrade>): Outcome | undefined {
+    const { payload } = event;
+    if (payload.instruction.kind === "canary") {
+      return { status: "DENIED", reason: { code: "canary", message: "a probe, it came as far as it goes" } };
+    }
+    const key = payload.idempotency_key;
+    const twin = this.#keys.get(key) ?? this.#ended.withKey(key);
+    if (twin !== undefined) {
+      const message = `command ${twin} has the idempotency key ${key}`;
+      return { status: "DENIED", reason: { code: "duplicate_idempotency_key", message } };
+    }
+    if (this.#isLate(payload)) return late(payload);
+    const reason = this.#options.gates.command(event);
+    return reason === undefined ? undefined : { status: "DENIED", reason };
   }
 
   #isLate(command: ExecuteTrade): boolean {
     return this.#now() >= fromInstant(command.deadline);
   }
 
-  #late(command: ExecuteTrade): Outcome {
-    return {
-      status: "EXPIRED",
-      reason: {
-        code: "deadline_passed",
-        message: `the deadline ${command.deadline} had passed before anything was sent`,
-      },
-    };
-  }
-
-  async #execute(known: KnownCommand, command: Event<ExecuteTrade>, order: PreparedOrder): Promise<void> {
-    // A stop that came while the intent was written: the next executor finds it and settles it.
-    if (this.#abort.signal.aborted) return;
-    if (this.#isLate(command.payload)) return this.#finish(known, command, this.#late(command.payload));
+  async #execute(command: OpenCommand, order: PreparedOrder): Promise<void> {
+    // Whoever owns the partition now finds the INTENT and settles it.
+    if (this.#lost) return;
+    const { payload } = command.event;
+    const { context } = this.#options;
+    // The process may have been frozen since the commit: nothing is between this look and the call.
+    if (this.#isLate(payload)) return this.#finish(command, late(payload));
     const begun = performance.now();
     const call = order.submit();
     this.#submitting.add(call);
     const submission = await call.finally(() => this.#submitting.delete(call));
-    this.#context.metrics.venueCallLatency.observe(
+    context.metrics.venueCallLatency.observe(
       { venue: this.#venue.name, outcome: submission.outcome },
       (performance.now() - begun) / 1000,
     );
     switch (submission.outcome) {
       case "rejected":
-        return this.#finish(known, command, { status: "REJECTED", reason: submission.reason });
+        return this.#finish(command, { status: "REJECTED", reason: submission.reason });
       case "not_sent":
-        return this.#finish(known, command, { status: "DENIED", reason: submission.reason });
+        return this.#finish(command, { status: "DENIED", reason: submission.reason });
       case "unknown":
-        forEvent(this.#context.logger, command).warn({ reason: submission.reason }, "outcome unknown");
-        await this.#step(known, command, "UNKNOWN", submission.reason);
-        return this.#settle(known, command, true);
+        forEvent(context.logger, command.event).warn({ reason: submission.reason }, "outcome unknown");
+        await this.#write(command, "UNKNOWN", { reason: submission.reason });
+        return this.#settle(command, true, false);
       case "accepted":
         // Not waited for: the journal keeps the order of entries, and the settlement may be here already.
-        void this.#step(known, command, "SUBMITTED").catch(() => undefined);
-        return this.#settle(known, command, false);
+        void this.#write(command, "SUBMITTED", {}).catch(() => undefined);
+        return this.#settle(command, false, false);
     }
   }
 
-  #step(
-    known: KnownCommand,
-    command: Event<ExecuteTrade>,
-    state: "SUBMITTED" | "UNKNOWN",
-    reason?: Reason,
-  ): Promise<void> {
-    this.#moved(known, state);
-    return this.#journal.append(command, known.partition, {
-      state,
-      at: toInstant(this.#now()),
-      ...(reason === undefined ? {} : { reason }),
-    });
-  }
-
-  async #settle(known: KnownCommand, command: Event<ExecuteTrade>, missed: boolean): Promise<void> {
+  /** @param neverSent the journal does not tell whether a former owner has sent it. */
+  async #settle(command: OpenCommand, missed: boolean, neverSent: boolean): Promise<void> {
     const { signal } = this.#abort;
     let settlement: Settlement;
     try {
-      settlement = await this.#venue.settle(command.payload, known.reference, missed, signal);
+      settlement = await this.#venue.settle(command.event.payload, command.reference, missed, signal);
     } catch (error) {
       if (signal.aborted) return;
       throw error;
     }
-    await this.#finish(known, command, settlement);
+    if (neverSent && settlement.status === "EXPIRED" && isNothing(settlement.filled)) {
+      const { code, message } = settlement.reason ?? { code: "expired", message: "" };
+      settlement.reason = {
+        code: "given_up",
+        message: `a former executor may have sent it, so it was not sent again; the venue: ${code}, ${message}`,
+      };
+      this.#options.metrics.givenUp.inc({ venue: this.#venue.name });
+      forEvent(this.#options.context.logger, command.event).warn({ code }, "command given up for safety");
+    }
+    await this.#finish(command, settlement);
   }
 
-  /** Writes the terminal state and the result together; resolves when both are safe. */
-  async #finish(known: KnownCommand, command: Event<ExecuteTrade>, outcome: Outcome): Promise<void> {
-    const { command_id, idempotency_key, strategy } = command.payload;
-    this.#moved(known, outcome.status);
-    const at = toInstant(this.#now());
+  #write(
+    command: OpenCommand,
+    state: Exclude<CommandState, "RECEIVED">,
+    more: Partial<JournalEntry>,
+    result?: TradeResult,
+  ): Promise<void> {
+    const { partition, epoch, log } = this.#options;
+    const { event } = command;
+    command.state = move(event.payload.command_id, command.state, state);
+    const at = result?.completed_at ?? toInstant(this.#now());
+    const entry = journalRecord(event, partition, { state, epoch, at, ...more });
+    return log.send(result === undefined ? [entry] : [entry, resultRecord(event, partition, result)]);
+  }
+
+  /** Commits the terminal state and the result together. */
+  async #finish(command: OpenCommand, outcome: Outcome): Promise<void> {
+    const { command_id, idempotency_key, strategy } = command.event.payload;
+    const { status, reason, reference } = outcome;
     const result: TradeResult = {
       command_id,
       idempotency_key,
       strategy,
-      status: outcome.status,
-      ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
-      filled: outcome.filled ?? nothingFilled(command.payload),
-      reference: { ...known.reference, ...outcome.reference },
-      completed_at: at,
+      status,
+      ...(reason === undefined ? {} : { reason }),
+      filled: outcome.filled ?? nothingFilled(command.event.payload),
+      reference: { ...command.reference, ...reference },
+      completed_at: toInstant(this.#now()),
     };
-    // Whichever of the two is missing after a crash, the next executor adds: it reads both topics.
-    await Promise.all([
-      this.#journal.append(command, known.partition, {
-        state: outcome.status,
-        at,
-        command: command.payload,
-        result,
-      }),
-      this.#producer.send(resultRecord(command, result)),
-    ]);
-    this.#context.metrics.tradeResults.inc({ venue: this.#venue.name, status: outcome.status });
-    known.command = undefined;
-    known.reference = {};
+    await this.#write(command, status, { command: command.event.payload, result }, result);
+    const { metrics, context } = this.#options;
+    context.metrics.tradeResults.inc({ venue: this.#venue.name, status });
+    if (status === "DENIED") metrics.denials.inc({ venue: this.#venue.name, reason: reason?.code ?? "" });
+    this.#open.delete(command_id);
+    if (this.#keys.get(idempotency_key) === command_id) this.#keys.delete(idempotency_key);
+    this.#ended.add({ id: command_id, idempotencyKey: idempotency_key, result }, command.reference);
   }
 
-  #moved(known: KnownCommand, state: CommandState): void {
-    known.state = move(known.id, known.state, state);
-  }
-
-  #start(
-    known: KnownCommand,
-    command: Event<ExecuteTrade>,
-    run: (command: Event<ExecuteTrade>) => Promise<void>,
-  ): void {
-    const venue = this.#venue.name;
-    const task = run(command)
-      .catch((error: unknown) => this.#context.fatal(error))
+  #start(run: () => Promise<void>): void {
+    const { context } = this.#options;
+    const task = run()
+      .catch((error: unknown) => {
+        // What was not committed is the next owner's to find out.
+        if (error instanceof TransactionLostError) return;
+        context.fatal(error);
+      })
       .finally(() => {
         this.#underway.delete(task);
-        this.#context.metrics.commandsInFlight.set({ venue }, this.#underway.size);
+        context.metrics.commandsInFlight.dec({ venue: this.#venue.name });
         for (const resolve of this.#roomWaiters.splice(0)) resolve();
       });
     this.#underway.add(task);
-    this.#context.metrics.commandsInFlight.set({ venue }, this.#underway.size);
+    context.metrics.commandsInFlight.inc({ venue: this.#venue.name });
   }
 
   #room(): Promise<void> {
@@ -343,6 +425,16 @@ export class Executor {
   }
 }
 
-function denied(code: string, message: string): Outcome {
-  return { status: "DENIED", reason: { code, message } };
+function late(command: ExecuteTrade): Outcome {
+  return {
+    status: "EXPIRED",
+    reason: {
+      code: "deadline_passed",
+      message: `the deadline ${command.deadline} had passed before anything was sent`,
+    },
+  };
+}
+
+function isNothing(filled: TradeResult["filled"]): boolean {
+  return filled.kind === "order" ? compare(filled.quantity, "0") === 0 : filled.amount_out === "0";
 }

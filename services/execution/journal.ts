@@ -1,165 +1,144 @@
 /**
  * The journal of the executor: every step of every command, on a topic that all replicas hold. It is the truth
- * about what may have been sent; an executor that starts reads it to its end before it takes work.
+ * about what may have been sent; whoever takes a partition reads it to its end before taking work. A command's entries
+ * and its result stand in the partitions of the same number as the command.
  */
-import type { BatchingProducer } from "../bus/producer.ts";
-import type { OutgoingRecord, ReceivedRecord } from "../bus/record.ts";
+import type { ReceivedRecord } from "../bus/record.ts";
 import { topics } from "../bus/topics.ts";
+import type { TransactionRecord } from "../bus/transaction.ts";
 import { derivedFrom, encodeEvent, type Event } from "../core/envelope.ts";
 import { decodeEvent, newEvent } from "../core/events.ts";
-import {
-  type ExecuteTrade,
-  type JournalEntry,
-  type TradeResult,
-  type VenueReference,
-} from "../core/trading.ts";
 import { derivedEventId } from "../core/ids.ts";
+import type { ExecuteTrade, JournalEntry, TradeResult, VenueReference } from "../core/trading.ts";
 import { isTerminal, move, type CommandState } from "./state.ts";
 
-/** A command as the journal knows it. What is terminal keeps only what is needed to recognise it. */
-export interface KnownCommand {
+/** A command that has not ended. */
+export interface OpenCommand {
+  readonly event: Event<ExecuteTrade>;
+  state: CommandState;
+  /** What the venue knows the order by. */
+  reference: VenueReference;
+}
+
+/** How a command ended, as far as it matters afterwards. */
+export interface EndedCommand {
   readonly id: string;
   readonly idempotencyKey: string;
-  /** Partition of the command, and of its journal entries. */
-  readonly partition: number;
-  state: CommandState;
-  /** The command's event; until the state is terminal. */
-  command: Event<ExecuteTrade> | undefined;
-  reference: VenueReference;
+  readonly result: TradeResult;
 }
 
 /** An entry as a record, in the partition of its command. */
 export function journalRecord(
   command: Event<ExecuteTrade>,
   partition: number,
-  entry: JournalEntry,
-): OutgoingRecord {
+  entry: Omit<JournalEntry, "command_id" | "idempotency_key">,
+): TransactionRecord {
+  const { command_id, idempotency_key } = command.payload;
   const event = newEvent("exec.journal", {
     // Each state is entered at most once by one epoch.
     event_id: derivedEventId("exec.journal", command.event_id, entry.state, String(entry.epoch)),
     venue: command.venue,
-    payload: entry,
+    payload: { command_id, idempotency_key, ...entry },
     ...derivedFrom(command),
   });
-  return { topic: topics.journal.name, key: entry.command_id, partition, value: encodeEvent(event) };
+  return { topic: topics.journal.name, key: command_id, partition, value: encodeEvent(event) };
 }
 
-/** A result as an event: one id per command, so a second one is recognised by it. */
-export function resultEvent(command: Event<ExecuteTrade>, result: TradeResult): Event<TradeResult> {
-  return newEvent("exec.trade_result", {
+/** A result as a record: one id per command, so that a second one would be recognised by it. */
+export function resultRecord(
+  command: Event<ExecuteTrade>,
+  partition: number,
+  result: TradeResult,
+): TransactionRecord {
+  const event = newEvent("exec.trade_result", {
     event_id: derivedEventId("exec.trade_result", command.event_id),
     venue: command.venue,
     payload: result,
     ...derivedFrom(command),
   });
+  return { topic: topics.tradeResult.name, key: result.command_id, partition, value: encodeEvent(event) };
 }
 
-/** A result as a record. */
-export function resultRecord(command: Event<ExecuteTrade>, result: TradeResult): OutgoingRecord {
-  return {
-    topic: topics.tradeResult.name,
-    key: result.command_id,
-    value: encodeEvent(resultEvent(command, result)),
-  };
+/** The journal cannot be understood: what was sent is not known, and going on would risk sending twice. */
+export class JournalError extends Error {
+  constructor(record: ReceivedRecord, venue: string, cause: unknown) {
+    super(
+      `${record.topic}, partition ${record.partition}, offset ${record.offset}: ${(cause as Error).message}. ` +
+        `The executor of ${venue} does not start, because it cannot know what was sent. ` +
+        "Correct or move the record by hand.",
+      { cause },
+    );
+    this.name = "JournalError";
+  }
 }
 
-/** What an executor found when it started. */
-export interface Recovered {
-  /** All commands of this venue, by command id. */
-  commands: Map<string, KnownCommand>;
-  /** The epoch of this executor: one more than any before it. */
-  epoch: number;
-  /** Results that the journal holds and the result topic does not. */
-  missingResults: { command: Event<ExecuteTrade>; result: TradeResult }[];
-  /** Terminal states that the result topic tells of and the journal does not. */
-  missingEntries: { known: KnownCommand; result: TradeResult }[];
-}
-
-/** The journal and the results, read record by record. */
+/** One partition of the journal, read record by record, for one venue. */
 export class Recovery {
   readonly #venue: string;
-  readonly #commands = new Map<string, KnownCommand>();
-  readonly #terminal = new Map<string, TradeResult>();
-  readonly #results = new Map<string, TradeResult>();
+  readonly #open = new Map<string, OpenCommand>();
+  readonly #onEnded: (ended: EndedCommand, reference: VenueReference) => void;
+  readonly #ended = new Set<string>();
   #epoch = 0;
 
-  /** @param venue whose commands are read; others are another executor's. */
-  constructor(venue: string) {
+  /**
+   * @param venue whose commands are read; others are another executor's.
+   * @param onEnded called for each command that has ended, in order.
+   */
+  constructor(venue: string, onEnded: (ended: EndedCommand, reference: VenueReference) => void) {
     this.#venue = venue;
+    this.#onEnded = onEnded;
   }
 
-  /**
-   * Takes a record of the journal or the result topic in.
-   * @throws Error when it cannot be read or contradicts what came before: then what was sent is not known,
-   *   and starting would risk sending twice.
-   */
+  /** Commands that have not ended, by id. */
+  get open(): Map<string, OpenCommand> {
+    return this.#open;
+  }
+
+  /** The highest epoch that has written; 0 when none has. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  /** Takes a record of the journal in. @throws JournalError when it cannot be read or contradicts what came before. */
   take(record: ReceivedRecord): void {
     try {
-      if (record.topic === topics.tradeResult.name) {
-        const { venue, payload } = decodeEvent("exec.trade_result", record.value);
-        if (venue === this.#venue) this.#results.set(payload.command_id, payload);
-      } else this.#takeEntry(record);
+      const event = decodeEvent("exec.journal", record.value);
+      if (event.venue === this.#venue) this.#takeEntry(event);
     } catch (error) {
-      throw new Error(
-        `${record.topic}, partition ${record.partition}, offset ${record.offset}: ${(error as Error).message}. ` +
-          "The executor does not start, because it cannot know what was sent. Correct or move the record by hand.",
-        { cause: error },
-      );
+      throw new JournalError(record, this.#venue, error);
     }
   }
 
-  #takeEntry(record: ReceivedRecord): void {
-    const event = decodeEvent("exec.journal", record.value);
-    if (event.venue !== this.#venue) return;
+  #takeEntry(event: Event<JournalEntry>): void {
     const entry = event.payload;
+    const { command_id, state } = entry;
     this.#epoch = Math.max(this.#epoch, entry.epoch);
-    const known = this.#commands.get(entry.command_id) ?? {
-      id: entry.command_id,
-      idempotencyKey: entry.idempotency_key,
-      partition: record.partition,
-      state: "RECEIVED" as CommandState,
-      command: undefined,
-      reference: {},
-    };
-    // The same step again, by a successor that could not know of it, changes nothing.
-    if (known.state !== entry.state) known.state = move(entry.command_id, known.state, entry.state);
-    if (entry.command !== undefined) known.command = commandEvent(event, entry.command);
-    if (entry.reference !== undefined) known.reference = entry.reference;
-    if (entry.result !== undefined) this.#terminal.set(entry.command_id, entry.result);
-    this.#commands.set(entry.command_id, known);
+    const known = this.#open.get(command_id);
+    if (known === undefined) {
+      if (this.#ended.has(command_id))
+        throw new Error(`command ${command_id} has ended already, found ${state}`);
+      move(command_id, "RECEIVED", state);
+      if (isTerminal(state)) return this.#end(entry, {});
+      if (entry.command === undefined) throw new Error(`${state} of ${command_id} does not hold the command`);
+      this.#open.set(command_id, {
+        event: commandEvent(event, entry.command),
+        state,
+        reference: entry.reference ?? {},
+      });
+      return;
+    }
+    known.state = move(command_id, known.state, state);
+    if (isTerminal(state)) {
+      this.#open.delete(command_id);
+      this.#end(entry, known.reference);
+    }
   }
 
-  /** Everything has been read. */
-  finish(): Recovered {
-    const recovered: Recovered = {
-      commands: this.#commands,
-      epoch: this.#epoch + 1,
-      missingResults: [],
-      missingEntries: [],
-    };
-    for (const known of this.#commands.values()) {
-      const published = this.#results.get(known.id);
-      const journaled = this.#terminal.get(known.id);
-      if (isTerminal(known.state)) {
-        if (published === undefined && journaled !== undefined && known.command !== undefined) {
-          recovered.missingResults.push({ command: known.command, result: journaled });
-        }
-        known.command = undefined;
-      } else if (published !== undefined) recovered.missingEntries.push({ known, result: published });
-    }
-    // Refused without an intent, and only the result got through: it has ended all the same.
-    for (const result of this.#results.values()) {
-      if (this.#commands.has(result.command_id)) continue;
-      this.#commands.set(result.command_id, {
-        id: result.command_id,
-        idempotencyKey: result.idempotency_key,
-        partition: 0,
-        state: result.status,
-        command: undefined,
-        reference: {},
-      });
-    }
-    return recovered;
+  #end(entry: JournalEntry, reference: VenueReference): void {
+    const { command_id: id, idempotency_key: idempotencyKey, state, result } = entry;
+    if (result === undefined) throw new Error(`${state} of ${id} does not hold the result`);
+    this.#ended.add(id);
+    this.#onEnded({ id, idempotencyKey, result }, reference);
   }
 }
 
@@ -173,27 +152,4 @@ function commandEvent(entry: Event<JournalEntry>, command: ExecuteTrade): Event<
     payload: command,
     correlation_id: entry.correlation_id,
   });
-}
-
-/** Writes entries of one executor. */
-export class Journal {
-  readonly #producer: Pick<BatchingProducer, "send">;
-  readonly epoch: number;
-
-  constructor(producer: Pick<BatchingProducer, "send">, epoch: number) {
-    this.#producer = producer;
-    this.epoch = epoch;
-  }
-
-  /** Appends an entry; resolves when all in-sync replicas have it. */
-  append(
-    command: Event<ExecuteTrade>,
-    partition: number,
-    entry: Omit<JournalEntry, "command_id" | "idempotency_key" | "epoch">,
-  ): Promise<void> {
-    const { command_id, idempotency_key } = command.payload;
-    return this.#producer.send(
-      journalRecord(command, partition, { command_id, idempotency_key, epoch: this.epoch, ...entry }),
-    );
-  }
 }

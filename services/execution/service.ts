@@ -1,40 +1,98 @@
-/** Runs the executor of a venue as a service: recover, then consume, then drain or stop in order. */
-import { startConsumer } from "../bus/consumer.ts";
-import { readToEnd } from "../bus/follow.ts";
-import { connectBus, startConsumerDrain } from "../bus/stage.ts";
+/** Runs the executor of a venue as a service: gates known, then partitions taken as the group gives them, then drained. */
+import { startConsumer, type RunningConsumer } from "../bus/consumer.ts";
+import { startDrain } from "../bus/drain.ts";
+import { waitForLogEnd } from "../bus/log-end.ts";
+import { connectBus, type Bus } from "../bus/stage.ts";
 import { topics } from "../bus/topics.ts";
-import type { ServiceContext } from "../core/service.ts";
-import { Executor } from "./executor.ts";
-import { Recovery } from "./journal.ts";
 import type { ExecutionVenue } from "../core/execution-venue.ts";
+import type { ServiceContext } from "../core/service.ts";
+import { TradingGates } from "./gates.ts";
+import { executionMetrics } from "./metrics.ts";
+import { openPartitionLog, Partitions, type OpenLog } from "./partitions.ts";
+import type { RiskLimits } from "./risk.ts";
+import { VenueClock } from "./venue-clock.ts";
+
+/** How {@link startExecutor} is to run. */
+export interface ExecutorArguments {
+  /** What `riskVariables` parse to. */
+  limits: RiskLimits;
+  /**
+   * Where journal entries and results are committed. Default: a transactional producer for each partition, which
+   * fences its predecessor. Nothing in the environment changes it. An entry point of the lab can show with it that a test
+   * of promise 1 is able to fail: a log under an id of its own fences nobody; one that swallows INTENT entries lets the
+   * venue be called first.
+   */
+  openLog?: OpenLog;
+}
 
 /**
- * Starts the executor of one venue. On drain it consumes all commands and waits until each has its result.
+ * Starts the executor of one venue; several may run, the group splits the partitions among them. On drain it takes all
+ * commands, ends orders that rest and waits until each command has its result. All state is in the journal: a disk, where
+ * one is mounted, is not used.
  * @param open makes the venue's side; called after Kafka answers.
- * @throws KafkaJSError when no broker answers; Error when the journal cannot be understood.
+ * @throws KafkaJSError when no broker answers; JournalError when the journal cannot be understood.
  */
-export async function startExecutor(context: ServiceContext, open: () => ExecutionVenue): Promise<void> {
+export async function startExecutor(
+  context: ServiceContext,
+  open: () => ExecutionVenue,
+  { limits, openLog = openPartitionLog }: ExecutorArguments,
+): Promise<void> {
   const groupId = context.settings.SERVICE_NAME;
   const bus = await connectBus(context);
   const venue = open();
-  const recovery = new Recovery(venue.name);
-  await readToEnd({
+  context.onStop("venue", () => venue.close());
+  const clock = new VenueClock(venue, context);
+  await clock.start();
+  const gates = new TradingGates({ venue: venue.name, limits, clock });
+  const metrics = executionMetrics(context.metrics.registry);
+  const group: { consumer?: RunningConsumer } = {};
+  const partitions = new Partitions({
     kafka: bus.kafka,
-    topics: [topics.journal.name, topics.tradeResult.name],
-    name: `recovery-${groupId}`,
+    venue,
+    gates,
+    deadLetters: bus.producer,
     context,
-    onRecord: (record) => recovery.take(record),
+    metrics,
+    openLog,
+    restart: (partition) => group.consumer?.restart(partition),
   });
-  const recovered = recovery.finish();
-  const executor = new Executor({ venue, producer: bus.producer, context, recovered });
-  context.onStop("executor", () => executor.stop());
-  await executor.resume(recovered);
-  await startConsumer({
+  let takesWork: () => void = () => undefined;
+  const started = new Promise<void>((resolve) => (takesWork = resolve));
+  // First, so that the kill switch is known before the first command is taken.
+  await startDrain({
+    ...bus,
+    context,
+    onMessage: (message) => gates.apply(message),
+    drain: async (signal) => {
+      await started;
+      await drain(bus, groupId, partitions, signal);
+    },
+  });
+  group.consumer = await startConsumer({
     kafka: bus.kafka,
     groupId,
     topics: [topics.executeTrade.name],
     context,
-    handle: (records) => executor.handle(records),
+    handle: (records) => partitions.handle(records),
+    assigned: (partition) => partitions.assigned(partition),
+    revoked: (partition) => partitions.revoked(partition),
   });
-  await startConsumerDrain(bus, context, groupId, [topics.executeTrade.name], () => executor.settled());
+  takesWork();
+}
+
+/** Takes all commands, ends orders that rest, waits for the end of each. */
+async function drain(bus: Bus, groupId: string, partitions: Partitions, signal: AbortSignal): Promise<void> {
+  const admin = bus.kafka.admin();
+  await admin.connect();
+  try {
+    await waitForLogEnd(admin, groupId, [topics.executeTrade.name], signal);
+  } finally {
+    await admin.disconnect();
+  }
+  await Promise.all(
+    partitions.executors.map(async (executor) => {
+      await executor.cancelOpen();
+      await executor.settled();
+    }),
+  );
 }

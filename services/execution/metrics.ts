@@ -1,0 +1,36 @@
+/** Metrics that only executors have; they stand in the service's registry beside the common ones. */
+import { Counter, type Registry } from "prom-client";
+
+/** Makes the executor's metrics; once per registry. */
+export function executionMetrics(registry: Registry) {
+  const registers = [registry];
+  return {
+    givenUp: new Counter({
+      name: "trading_commands_given_up_total",
+      help: "Commands whose intent a successor found and did not send, because a former owner might have: the trade is lost for safety.",
+      labelNames: ["venue"],
+      registers,
+    }),
+    denials: new Counter({
+      name: "trading_denials_total",
+      help: "Commands that were denied before anything was sent, by reason code.",
+      labelNames: ["venue", "reason"],
+      registers,
+    }),
+    reconciliationEvents: new Counter({
+      name: "trading_reconciliation_events_total",
+      help: "Reconciliation events, by kind; account_mismatch and late_fill need a person.",
+      labelNames: ["venue", "kind"],
+      registers,
+    }),
+    partitionsLost: new Counter({
+      name: "trading_partitions_lost_total",
+      help: "Times that the right to write for a partition was lost: to another executor, or because a commit's outcome was not certain.",
+      labelNames: ["venue"],
+      registers,
+    }),
+  };
+}
+
+/** The executor's metrics. */
+export type ExecutionMetrics = ReturnType<typeof executionMetrics>;
