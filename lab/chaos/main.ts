@@ -1,4 +1,5 @@
 /** `npm run chaos`: the pipeline under everything that may go wrong, and whether it kept its promises. */
+import { setMaxListeners } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { Progress } from "../day/progress.ts";
@@ -62,6 +63,7 @@ async function run(options: ChaosOptions): Promise<number> {
   const release = acquireLock(`${directory}.lock`, `A chaos run with the seed ${options.seed} is going on`);
   const registry = new ProcessRegistry(labDirectories.processes);
   const interruption = new AbortController();
+  setMaxListeners(0, interruption.signal);
   const interrupt = (): void =>
     interruption.abort(new LabError("interrupted by Ctrl-C", exitCodes.interrupted));
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);

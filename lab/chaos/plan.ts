@@ -152,13 +152,19 @@ function mutantPlan({ loadSeconds, targets, mutation }: PlanArguments, random: R
       }
     }
   } else {
-    for (let at = 2; at < loadSeconds; at += 2 * sessionTimeoutSeconds) {
-      for (const process of executors) {
-        actions.push({ at: tenths(at), kind: "freeze", process, trigger: "intent", seconds: 13 });
-        at += 1;
-      }
+    // One after the other: somebody has to be awake to take over.
+    let at = 2;
+    for (const process of executors) {
+      actions.push({
+        at: tenths(at + random.next()),
+        kind: "freeze",
+        process,
+        trigger: "intent",
+        seconds: sessionTimeoutSeconds + 3,
+      });
+      at += sessionTimeoutSeconds + 8;
     }
   }
-  const seconds = Math.max(loadSeconds, ...actions.map(({ at }) => at + 5));
+  const seconds = Math.max(loadSeconds, ...actions.map(({ at }) => at + 1));
   return { actions: actions.sort((a, b) => a.at - b.at), orderlyUntil: 0, seconds: tenths(seconds) };
 }

@@ -17,6 +17,7 @@ export const poisonKinds = [
   "two_megabytes_command",
   "no_key_raw",
   "no_value_command",
+  "ten_years_off_raw",
 ] as const;
 export type PoisonKind = (typeof poisonKinds)[number];
 
@@ -60,6 +61,20 @@ function envelope(topicKind: "raw" | "command", change: Record<string, unknown>)
   );
 }
 
+/** A quote that would be traded on, but for its time. */
+const quoteText = JSON.stringify({
+  jsonrpc: "2.0",
+  method: "subscribe",
+  params: {
+    subscription: "poison",
+    quote_id: "poison",
+    defuse_asset_identifier_in: "nep141:wrap.near",
+    defuse_asset_identifier_out: "nep141:usdt.tether-token.near",
+    exact_amount_in: "1000000000000000000000000",
+    min_deadline_ms: 60_000,
+  },
+});
+
 /** Bigger than any record of ours, and small on the wire because it compresses. */
 const twoMegabytes = () => Buffer.alloc(2 * 1024 * 1024, "poison ");
 
@@ -74,6 +89,13 @@ const contents: Record<PoisonKind, () => Content> = {
   two_megabytes_command: () => ({ key: "poison", value: twoMegabytes() }),
   no_key_raw: () => ({ key: null, value: envelope("raw", { payload: {} }) }),
   no_value_command: () => ({ key: "poison", value: null }),
+  ten_years_off_raw: () => ({
+    key: "poison",
+    value: envelope("raw", {
+      observed_at: new Date(Date.now() - 10 * 365.25 * 24 * 3_600_000).toISOString(),
+      raw: quoteText,
+    }),
+  }),
 };
 
 /** Writes poison and remembers where it stands. */

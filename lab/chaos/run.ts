@@ -1,4 +1,5 @@
 /** One chaos run from the first broker to the verdict. */
+import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
@@ -21,6 +22,8 @@ const startMs = 180_000;
 /** After the load: the last deadlines (about 25 s), and the drain. */
 const drainMs = 180_000;
 const readMs = 60_000;
+/** After the drain: longer than any command's deadline. */
+const settleMs = 60_000;
 /** How much longer than planned the load may take, as a factor and in seconds. */
 const patience = { factor: 4, seconds: 120 };
 const reportEveryMs = 2_000;
@@ -110,6 +113,14 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
       deeds.mistakes.push(`not drained within ${drainMs / 1_000} s: ${silent.join(", ")}`);
     }
     await tap.readToEnds(readMs);
+    if (watch.results < watch.commands) {
+      deeds.mistakes.push(
+        `the services said that they had drained, but ${watch.commands - watch.results} commands had no result yet`,
+      );
+      // Whether they are late or lost is another question.
+      await withReports(args, watch, deeds, () => settle(watch, signal));
+    }
+    await tap.readToEnds(readMs);
     progress.phase("Judging");
     const final = await readEverything(world.client, world.logger, readMs);
     const verdict = judge({
@@ -159,6 +170,14 @@ async function startServices(world: ChaosWorld, signal: AbortSignal): Promise<vo
   await Promise.race([late, Promise.all(world.processes.map(({ ready }) => ready))]);
 }
 
+/** Waits until every command has a result, as long as any deadline may run. */
+async function settle(watch: Watch, signal: AbortSignal): Promise<void> {
+  const end = performance.now() + settleMs;
+  while (watch.results < watch.commands && performance.now() < end) {
+    await delay(100, undefined, { signal });
+  }
+}
+
 interface LoadArguments extends RunArguments {
   world: ChaosWorld;
   plan: Plan;
@@ -174,6 +193,8 @@ async function holdLoad(args: LoadArguments): Promise<void> {
   const limitMs = 1_000 * (plan.seconds * patience.factor + patience.seconds);
   const abort = new AbortController();
   const signal = AbortSignal.any([args.signal, abort.signal]);
+  // Every action of the plan waits with it.
+  setMaxListeners(0, signal);
   const hold = async () => {
     await carryOut({ ...args, signal, onDeed: (line) => progress.line(line) });
     const end = plan.seconds * 1_000;
