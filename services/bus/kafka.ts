@@ -56,7 +56,16 @@ export function connectKafka(options: KafkaOptions): Kafka {
         const { message, timestamp: _timestamp, logger: _logger, ...fields } = log;
         // An answer with an error is repeated where that helps, and thrown where it does not.
         const isAnswer = namespace === "Connection" && levels[level] === "error";
-        const quieter = isAnswer ? "warn" : levels[level] === "info" ? "debug" : levels[level];
+        // Transactions that follow each other closely meet it all the time; whoever sent the request sends it again.
+        const isUsual =
+          isAnswer && String(fields["error"]).includes("concurrent operation on the same transaction");
+        const quieter = isUsual
+          ? "debug"
+          : isAnswer
+            ? "warn"
+            : levels[level] === "info"
+              ? "debug"
+              : levels[level];
         logger[quieter]({ ...fields, namespace }, message);
       },
   });
