@@ -14,7 +14,7 @@ export interface DataMessage {
 }
 
 /** How long a replay waits for a subscription to a message's symbol, after the subscriptions last changed. */
-const coverMs = 2_000;
+const coverMs = 1_000;
 /** Most data messages that one frame carries. */
 const frameLimit = 24;
 

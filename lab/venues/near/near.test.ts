@@ -235,7 +235,7 @@ describe("the NEAR relay", () => {
     near = await startNear({ market: "replay", publicKeys: { "taker.near": [taker.publicKey] } });
     maker = await Maker.connect(near);
     await maker.call("subscribe", "quote");
-    const [assetIn, assetOut] = ["nep141:wrap.near", "nep141:usdt.tether-token.near"];
+    const [assetIn, assetOut] = ["nep141:wrap.near", "nep141:usdt.tether-token.near"] as const;
     const asking = rpc(near, "quote", [
       { defuse_asset_identifier_in: assetIn, defuse_asset_identifier_out: assetOut, exact_amount_in: "500" },
     ]);
@@ -265,6 +265,9 @@ describe("the NEAR relay", () => {
         .result as Fields;
     assert.match(String((await publish([high.hash], sign("999"))).reason), /sum up to zero/);
     const signed = sign("1000");
+    near.setBalances("taker.near", { [assetIn]: "499" });
+    assert.equal((await publish([high.hash], signed)).reason, "insufficient balance or overflow");
+    near.setBalances("taker.near", { [assetIn]: "500" });
     const published = await publish([high.hash], signed);
     assert.equal(published.status, "OK");
     assert.equal((await publish([high.hash], signed)).reason, "nonce was already used");
@@ -274,6 +277,7 @@ describe("the NEAR relay", () => {
       near.book().settled.map(({ quoteHash, intentHash }) => [quoteHash, intentHash]),
       [[high.hash, published.intent_hash]],
     );
+    assert.deepEqual(near.balances("taker.near"), { [assetIn]: "0", [assetOut]: "1000" });
   });
 });
 
