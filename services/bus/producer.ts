@@ -3,18 +3,19 @@
  * otherwise it waits with others for the answer and leaves with them (measured: every extra request costs
  * more than the wait). A promise per record resolves when the brokers have it.
  */
-import kafkajs, {
-  type ICustomPartitioner,
-  type Kafka,
-  type Message,
-  type PartitionMetadata,
-  type Producer,
-  type RecordMetadata,
-  type TopicMessages,
+import type {
+  ICustomPartitioner,
+  Kafka,
+  Message,
+  PartitionMetadata,
+  Producer,
+  RecordMetadata,
+  TopicMessages,
 } from "kafkajs";
 import type { ProgressWatch } from "../core/health.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { compression } from "./kafka.ts";
+import { partitionOfKey } from "./partition-of-key.ts";
 import type { OutgoingRecord } from "./record.ts";
 import { largeRecordBytes } from "./topics.ts";
 
@@ -84,23 +85,25 @@ export interface Router {
 /** The router of a kafkajs producer: its partitioner shows it the present metadata with every send. */
 export class MetadataRouter implements Router {
   readonly #metadata = new Map<string, PartitionMetadata[]>();
-  readonly #choose = kafkajs.Partitioners.DefaultPartitioner();
 
   /** To be given to kafkajs as `createPartitioner`. Chooses as Kafka's Java clients do, by the key's hash. */
   readonly createPartitioner: ICustomPartitioner = () => (args) => {
     this.#metadata.set(args.topic, args.partitionMetadata);
-    return this.#choose(args);
+    return choose(args.message, args.partitionMetadata.length);
   };
 
   locate(record: Pick<OutgoingRecord, "topic" | "key" | "partition">) {
     const partitionMetadata = this.#metadata.get(record.topic);
     if (partitionMetadata === undefined) return undefined;
-    const message: Message = { key: record.key, value: null };
-    if (record.partition !== undefined) message.partition = record.partition;
-    const partition = this.#choose({ topic: record.topic, partitionMetadata, message });
+    const partition = choose(record, partitionMetadata.length);
     const leader = partitionMetadata.find(({ partitionId }) => partitionId === partition)?.leader ?? -1;
     return { partition, leader };
   }
+}
+
+/** The partition that a record names, otherwise that of its key. */
+function choose(record: Pick<Message, "key" | "partition">, partitions: number): number {
+  return record.partition ?? partitionOfKey(record.key ?? "", partitions);
 }
 
 /** See the module's description. */
