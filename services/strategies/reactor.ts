@@ -1,95 +1,107 @@
 /**
- * What a strategy is: a pure function from its state (one per key) and an event to the next state and
- * commands. It sees no clock and no randomness, so the same events give the same commands.
+ * A strategy over one partition: its states, and the position up to which records have changed them. Records that
+ * come again change nothing, and what was applied before a restart is applied again without output, so that states
+ * follow from the topic alone.
  */
-import type { OutgoingRecord } from "../bus/record.ts";
-import { topics } from "../bus/topics.ts";
-import { startStage } from "../bus/stage.ts";
-import { derivedFrom, encodeEvent, type Event } from "../core/envelope.ts";
-import { newEvent } from "../core/events.ts";
-import { type ExecuteTrade } from "../core/trading.ts";
-import { type SwapDemand } from "../core/market-data.ts";
-import { derivedEventId } from "../core/ids.ts";
-import type { ServiceContext } from "../core/service.ts";
+import type { OutgoingRecord, ReceivedRecord } from "../bus/record.ts";
+import { topics, type TopicDefinition } from "../bus/topics.ts";
+import { RefusedEventError } from "../bus/stage.ts";
+import type { Event } from "../core/envelope.ts";
+import { decodeEventOf, InvalidEventError, type EventOf, type EventType } from "../core/events.ts";
+import { canaryCommand, commandRecord, commandsOf, StrategyError } from "./commands.ts";
+import type { InputType, Strategy } from "./strategy.ts";
 
-/** A command as a strategy gives it; ids are added by {@link commandsOf}. */
-export type Decision = Omit<ExecuteTrade, "command_id" | "strategy">;
-
-/** A strategy that reacts to swap demands. */
-export interface Strategy<State> {
-  /** Part of the ids of its commands. */
-  readonly name: string;
-  /** What tells independent states apart, for example the pair of assets. */
-  keyOf(event: Event<SwapDemand>): string;
-  /** The state of a key that has not been seen. */
-  readonly initial: State;
-  /** The reducer. Must not change `state`. */
-  react(state: State, event: Event<SwapDemand>): { state: State; decisions: readonly Decision[] };
+/** The topics that hold events of these types. */
+export function topicsOf(inputs: readonly InputType[]): TopicDefinition[] {
+  return Object.values(topics).filter(({ schemas }: TopicDefinition) =>
+    inputs.some((type) => schemas.includes(type)),
+  );
 }
 
-/** Runs a strategy: keeps the states and gives the decisions their ids. */
-export class Reactor<State> {
-  readonly #strategy: Strategy<State>;
+/** What a record led to. */
+export type Outcome =
+  /** It had been applied before; nothing changed. */
+  | { kind: "known" }
+  /** These commands, perhaps none. */
+  | { kind: "reacted"; commands: readonly OutgoingRecord[]; cause: Event }
+  /** It cannot be used; the state is as it was. */
+  | { kind: "refused"; error: Error };
+
+/** See the module's description. */
+export class Reactor<Input extends InputType, State> {
+  readonly #strategy: Strategy<Input, State>;
+  readonly #types: readonly [EventType, ...EventType[]];
   readonly #states = new Map<string, State>();
+  #position = 0n;
 
-  constructor(strategy: Strategy<State>) {
+  /** @param topic name of the topic whose partition this is. */
+  constructor(strategy: Strategy<Input, State>, topic: string) {
     this.#strategy = strategy;
+    const [first, ...others] = topicsOf(strategy.inputs).find(({ name }) => name === topic)?.schemas ?? [];
+    if (first === undefined) {
+      throw new StrategyError(
+        strategy.name,
+        `its inputs ${strategy.inputs.join(", ")} do not come on ${topic}`,
+      );
+    }
+    this.#types = [first, ...others];
   }
 
-  /** The commands that follow from an event. */
-  react(event: Event<SwapDemand>): Event<ExecuteTrade>[] {
-    const key = this.#strategy.keyOf(event);
-    const { state, decisions } = this.#strategy.react(this.#states.get(key) ?? this.#strategy.initial, event);
-    this.#states.set(key, state);
-    return commandsOf(this.#strategy.name, event, decisions);
+  /** Offset behind the last record that was applied. */
+  get position(): bigint {
+    return this.#position;
+  }
+
+  /** Applies a record, unless it was applied before. */
+  take(record: ReceivedRecord): Outcome {
+    const offset = BigInt(record.offset);
+    if (offset < this.#position) return { kind: "known" };
+    this.#position = offset + 1n;
+    try {
+      if (record.key === null)
+        throw new RefusedEventError("the record has no key, so its order is not defined");
+      const event = decodeEventOf(this.#types, record.value);
+      return {
+        kind: "reacted",
+        commands: this.#react(record.key.toString("utf8"), event, record),
+        cause: event,
+      };
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      return { kind: "refused", error };
+    }
+  }
+
+  #react(recordKey: string, event: EventOf<EventType>, { partition }: ReceivedRecord): OutgoingRecord[] {
+    const { name } = this.#strategy;
+    if (event.event_type === "norm.canary") {
+      // In the partition of the same number, so that every partition of every topic on the way is passed.
+      return [{ ...commandRecord(canaryCommand(name, event)), partition }];
+    }
+    if (!(this.#strategy.inputs as readonly string[]).includes(event.event_type)) return [];
+    const input = event as EventOf<Input>;
+    try {
+      const divided = this.#strategy.keyOf?.(input) ?? "";
+      // The length first, so that no two pairs of keys read the same.
+      const key = `${recordKey.length} ${recordKey}${divided}`;
+      const before = this.#states.has(key) ? (this.#states.get(key) as State) : this.#strategy.initial;
+      const { state, decisions } = this.#strategy.react(before, input);
+      const commands = commandsOf(name, event, decisions).map(commandRecord);
+      this.#states.set(key, state);
+      return commands;
+    } catch (error) {
+      if (error instanceof StrategyError) throw error;
+      // The strategy's own code, in which anything may go wrong.
+      const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+      throw new StrategyError(name, `threw at ${event.event_type} ${event.event_id}: ${what}`, {
+        cause: error,
+      });
+    }
   }
 }
 
-/** Turns decisions into commands, whose ids follow from the strategy, the event and the position. */
-export function commandsOf(
-  strategy: string,
-  cause: Event<SwapDemand>,
-  decisions: readonly Decision[],
-): Event<ExecuteTrade>[] {
-  return decisions.map((decision, index) => {
-    const id = derivedEventId("cmd.execute_trade", cause.event_id, strategy, String(index));
-    return newEvent("cmd.execute_trade", {
-      event_id: id,
-      venue: decision.venue,
-      payload: { command_id: id, strategy, ...decision },
-      ...derivedFrom(cause),
-    });
-  });
-}
-
-/** The command's record. Commands of a pair at a venue keep their order. */
-export function commandRecord(command: Event<ExecuteTrade>): OutgoingRecord {
-  return {
-    topic: topics.executeTrade.name,
-    key: `${command.venue}|${traded(command.payload)}`,
-    value: encodeEvent(command),
-  };
-}
-
-/** What a command trades: the pair of assets or the symbol. */
-function traded({ instruction }: ExecuteTrade): string {
-  switch (instruction.kind) {
-    case "answer_swap":
-      return `${instruction.asset_in}|${instruction.asset_out}`;
-    case "place_order":
-      return instruction.symbol;
-    case "canary":
-      return instruction.canary_id;
-  }
-}
-
-/** Starts a service that runs one strategy. @throws KafkaJSError when no broker answers. */
-export function startStrategy<State>(context: ServiceContext, strategy: Strategy<State>): Promise<void> {
-  const reactor = new Reactor(strategy);
-  return startStage({
-    context,
-    topic: topics.swapDemand.name,
-    type: "norm.swap_demand",
-    transform: (event) => reactor.react(event).map(commandRecord),
-  });
+function isRefusal(error: unknown): error is Error {
+  return (
+    error instanceof StrategyError || error instanceof InvalidEventError || error instanceof RefusedEventError
+  );
 }
