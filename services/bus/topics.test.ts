@@ -52,6 +52,30 @@ test("only dead letters may be large, and a record of theirs fits into a batch t
   assert.ok((largeRecordBytes.get("dead-letter") ?? Infinity) < 20 * 1024 * 1024);
 });
 
+test("a broker that has not heard of new topics yet, or of their leaders, is asked again", async () => {
+  const { admin } = fakeAdmin({});
+  const fetch = admin.fetchTopicMetadata.bind(admin);
+  let looks = 0;
+  admin.fetchTopicMetadata = async (wanted) => {
+    looks += 1;
+    if (looks === 1) throw Object.assign(new Error("unknown"), { type: "UNKNOWN_TOPIC_OR_PARTITION" });
+    const answer = await fetch(wanted);
+    if (looks > 2) return answer;
+    return {
+      topics: answer.topics.map(({ name, partitions }) => ({
+        name,
+        partitions: partitions.map((partition) => ({ ...partition, leader: -1 })),
+      })),
+    };
+  };
+  await createTopics(admin, options);
+  assert.equal(looks, 3);
+  admin.fetchTopicMetadata = async () => {
+    throw Object.assign(new Error("no"), { type: "TOPIC_AUTHORIZATION_FAILED" });
+  };
+  await assert.rejects(createTopics(admin, options), /no/);
+});
+
 test("a topic with another number of partitions is refused by name", async () => {
   const { admin } = fakeAdmin({ control: 2, "norm.swap_demand": 1 });
   await assert.rejects(createTopics(admin, options), /norm\.swap_demand has 1 .*control has 2/);

@@ -2,7 +2,8 @@
  * The registry of topics: what each one holds, by which key records are ordered, who writes it. Every
  * topic that services use is declared here and created by the `prepare-day` job before they start.
  */
-import type { Admin } from "kafkajs";
+import type { Admin, ITopicMetadata } from "kafkajs";
+import { setTimeout as delay } from "node:timers/promises";
 import type { EventType } from "../core/events.ts";
 
 /** What kind of topic: market data as the venue sent it, canonical, commands, outcomes, or our own housekeeping. */
@@ -198,9 +199,13 @@ export async function createTopics(admin: Admin, options: CreateTopicsOptions): 
   }));
   const existing = new Set(await admin.listTopics());
   const missing = wanted.filter(({ topic }) => !existing.has(topic));
-  if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: true });
-  const metadata = await admin.fetchTopicMetadata({ topics: wanted.map(({ topic }) => topic) });
-  const mistakes = metadata.topics.flatMap(({ name, partitions: found }) => {
+  // kafkajs's own wait for leaders gives up at the first broker that has not heard of the topics yet.
+  if (missing.length > 0) await admin.createTopics({ topics: missing, waitForLeaders: false });
+  const found = await knownTopics(
+    admin,
+    wanted.map(({ topic }) => topic),
+  );
+  const mistakes = found.flatMap(({ name, partitions: found }) => {
     const expected = wanted.find(({ topic }) => topic === name)?.numPartitions;
     return expected === found.length
       ? []
@@ -212,4 +217,25 @@ export async function createTopics(admin: Admin, options: CreateTopicsOptions): 
     );
   }
   return wanted.map(({ topic }) => topic);
+}
+
+/** Longest wait for brokers to hear of topics that were just created, and the pause between two looks. */
+const knownMs = 30_000;
+const pauseMs = 50;
+
+/** The topics with their partitions, once every partition has a leader. @throws KafkaJSError when that takes too long. */
+async function knownTopics(admin: Admin, names: string[]): Promise<ITopicMetadata[]> {
+  const end = Date.now() + knownMs;
+  for (;;) {
+    try {
+      const { topics: found } = await admin.fetchTopicMetadata({ topics: names });
+      const hasLeaders = found.every(({ partitions: each }) => each.every(({ leader }) => leader !== -1));
+      if (hasLeaders || Date.now() > end) return found;
+    } catch (error) {
+      const { type } = error as { type?: unknown };
+      const isPassing = type === "UNKNOWN_TOPIC_OR_PARTITION" || type === "LEADER_NOT_AVAILABLE";
+      if (!isPassing || Date.now() > end) throw error;
+    }
+    await delay(pauseMs);
+  }
 }
