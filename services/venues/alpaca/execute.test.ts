@@ -483,8 +483,15 @@ test("an update that cannot be read makes the open orders be asked for", async (
     filled_qty: "10",
     filled_avg_price: "126.5",
   });
+  const lists = fake.seen("GET", "/v2/orders?").length;
+  fake.listening[0]?.send('{"stream":"news","data":{}}');
   fake.listening[0]?.send("{broken");
   assert.equal((await settlement).status, "FILLED");
+  assert.equal(
+    fake.seen("GET", "/v2/orders?").length,
+    lists + 1,
+    "messages of other streams are none of ours",
+  );
 });
 
 test("when no update comes, the venue is asked", async () => {

@@ -89,6 +89,8 @@ export class AlpacaVenue implements ExecutionVenue {
   /** Filled quantity last reported, by client order id, oldest first. */
   readonly #reported = new Map<string, string>();
   readonly #closed = new AbortController();
+  #missedSince = Infinity;
+  #isCatchingUp = false;
   #onFill: (fill: ReportedFill) => void = () => undefined;
 
   constructor(options: AlpacaVenueOptions) {
@@ -265,8 +267,24 @@ export class AlpacaVenue implements ExecutionVenue {
     return true;
   }
 
-  /** Updates may have been missed: one list tells of most orders, the others are asked for one by one. */
+  /** Updates since then may have been missed. One look at a time, which covers all that was missed before it. */
   async #catchUp(since: number): Promise<void> {
+    this.#missedSince = Math.min(this.#missedSince, since);
+    if (this.#isCatchingUp) return;
+    this.#isCatchingUp = true;
+    try {
+      while (this.#missedSince < Infinity && !this.#closed.signal.aborted) {
+        const from = this.#missedSince;
+        this.#missedSince = Infinity;
+        await this.#lookBack(from);
+      }
+    } finally {
+      this.#isCatchingUp = false;
+    }
+  }
+
+  /** One list tells of most orders, the others are asked for one by one. */
+  async #lookBack(since: number): Promise<void> {
     const open = [...this.#watches.values()];
     const listed = new Set<OrderWatch | undefined>();
     try {

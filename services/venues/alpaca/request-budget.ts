@@ -168,6 +168,8 @@ export class RequestBudget {
       this.#refusals = 0;
       return;
     }
+    // Requests that were under way together are refused together: that is one refusal.
+    if (now < this.#refusedUntil && this.#refusals > 0) this.#refusals -= 1;
     const retryAfter = read("retry-after");
     const pause = firstPauseMs * 2 ** Math.min(this.#refusals, 10);
     this.#refusals += 1;

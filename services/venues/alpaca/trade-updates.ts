@@ -18,6 +18,9 @@ const message = z.discriminatedUnion("stream", [
   z.object({ stream: z.literal(streamName), data: z.object({ order: venueOrder }) }),
 ]);
 
+const streamOf = z.object({ stream: z.string() });
+const knownStreams: ReadonlySet<string> = new Set(["authorization", "listening", streamName]);
+
 /** The venue does not know our key. */
 export class TradeUpdatesRefusedError extends Error {
   constructor(status: string) {
@@ -62,7 +65,16 @@ export function openTradeUpdates(options: TradeUpdatesOptions): Feed {
   let heardUntil = Date.now();
 
   const onMessage = (session: FeedSession, data: Buffer): void => {
-    const read = message.safeParse(parsed(data));
+    const value = parsed(data);
+    const name = streamOf.safeParse(value).data?.stream;
+    if (name !== undefined && !knownStreams.has(name)) {
+      logger.warn(
+        { message: data.toString("utf8").slice(0, 500) },
+        "a message of another stream is passed over",
+      );
+      return;
+    }
+    const read = message.safeParse(value);
     if (!read.success) {
       logger.error({ err: read.error }, "an update of the venue cannot be read: its orders are asked for");
       listener.onMissed(heardUntil);
