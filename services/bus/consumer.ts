@@ -68,8 +68,10 @@ export interface ConsumerOptions {
   /**
    * The group gave us a partition that was not ours without a break (same member, one rebalance after the other).
    * Its records are handed over once this has resolved; rejecting is fatal. {@link revoked} may come before that.
+   * @param progress to be called again and again by what takes long, as reading a whole log does: meanwhile nothing is
+   *   fetched, and after a minute of silence the service counts as unhealthy.
    */
-  assigned?(partition: AssignedPartition): Promise<void>;
+  assigned?(partition: AssignedPartition, progress: () => void): Promise<void>;
   /**
    * A partition is not ours any more: by a rebalance, because the membership was lost, or because the consumer stops
    * (then the group is left after this has resolved). Not called for partitions that stay ours.
@@ -248,7 +250,7 @@ class GroupConsumer implements RunningConsumer {
         if (!(await first()) || !owned.active) return;
         const committed = await this.#committed(owned);
         if (!owned.active) return;
-        await options.assigned?.({ topic, partition, committed });
+        await options.assigned?.({ topic, partition, committed }, () => this.#watch.progress());
         if (!owned.active) return;
         if (committed !== undefined) owned.position = BigInt(committed);
         await then?.();

@@ -21,7 +21,7 @@ function start(read: ReadUpTo) {
     read,
     context,
   });
-  return { context, partitions };
+  return { partitions };
 }
 
 const record = recordOf(
@@ -39,7 +39,7 @@ test("records of a partition that was not assigned, or was given up, are not han
 
 test("a rebuild reads up to the committed offset; given up meanwhile it ends without an error", async () => {
   let asked: bigint | undefined;
-  const { partitions, context } = start((partition, end, _onRecord, signal) => {
+  const { partitions } = start((partition, end, _onRecord, signal) => {
     assert.deepEqual([partition.topic, partition.partition], [here.topic, here.partition]);
     asked = end;
     return new Promise((_resolve, reject) => {
@@ -50,10 +50,19 @@ test("a rebuild reads up to the committed offset; given up meanwhile it ends wit
   assert.equal(asked, 42n);
   partitions.revoked(here);
   await assigned;
-  assert.deepEqual(context.health.late(), []);
 });
 
 test("a rebuild that fails is told", async () => {
   const { partitions } = start(() => Promise.reject(new Error("the log is gone")));
   await assert.rejects(partitions.assigned({ ...here, committed: "42" }), /the log is gone/);
+});
+
+test("a rebuild tells of its progress, so that a long one does not look like a stop", async () => {
+  const { partitions } = start((_partition, _end, onRecord) => {
+    for (const offset of ["0", "1", "2"]) onRecord({ ...record, offset });
+    return Promise.resolve();
+  });
+  let progress = 0;
+  await partitions.assigned({ ...here, committed: "3" }, () => (progress += 1));
+  assert.equal(progress, 3);
 });

@@ -29,7 +29,7 @@ export interface StrategyPartitionsOptions<Input extends InputType, State> {
   strategy: Strategy<Input, State>;
   producer: Pick<BatchingProducer, "send" | "sendAll">;
   read: ReadUpTo;
-  context: Pick<ServiceContext, "settings" | "logger" | "metrics" | "health" | "signal">;
+  context: Pick<ServiceContext, "settings" | "logger" | "metrics" | "signal">;
 }
 
 interface Owned<Input extends InputType, State> {
@@ -38,9 +38,6 @@ interface Owned<Input extends InputType, State> {
   safe: Promise<unknown>;
   abort: AbortController;
 }
-
-/** Longest time between two records of a rebuild, before the service counts as unhealthy. */
-const maximumSilenceMs = 60_000;
 
 /** See the module's description. */
 export class StrategyPartitions<Input extends InputType, State> {
@@ -54,9 +51,13 @@ export class StrategyPartitions<Input extends InputType, State> {
   /**
    * Takes a partition over: applies everything below the group's committed offset, without output.
    * @param committed offset of the first record whose output may be missing; undefined when there never was any.
+   * @param progress called for each record that is applied.
    * @throws what `read` throws, unless the partition is given up meanwhile.
    */
-  async assigned(partition: TopicPartition & { committed: string | undefined }): Promise<void> {
+  async assigned(
+    partition: TopicPartition & { committed: string | undefined },
+    progress: () => void = () => undefined,
+  ): Promise<void> {
     const { strategy, read, context } = this.#options;
     const abort = new AbortController();
     const reactor = new Reactor(strategy, partition.topic);
@@ -65,7 +66,6 @@ export class StrategyPartitions<Input extends InputType, State> {
     if (partition.committed === undefined) return;
     const begun = performance.now();
     let records = 0;
-    const watch = context.health.watch(`rebuild of ${nameOf(partition)}`, maximumSilenceMs);
     try {
       await read(
         partition,
@@ -73,15 +73,13 @@ export class StrategyPartitions<Input extends InputType, State> {
         (record) => {
           reactor.take(record);
           records += 1;
-          watch.progress();
+          progress();
         },
         AbortSignal.any([abort.signal, context.signal]),
       );
     } catch (error) {
       if (abort.signal.aborted || context.signal.aborted) return;
       throw error;
-    } finally {
-      watch.end();
     }
     const { topic, partition: number, committed } = partition;
     const milliseconds = Math.round(performance.now() - begun);

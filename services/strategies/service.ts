@@ -40,7 +40,7 @@ export async function startStrategy<Input extends InputType, State>(
     groupId,
     topics,
     context,
-    assigned: (partition) => partitions.assigned(partition),
+    assigned: (partition, progress) => partitions.assigned(partition, progress),
     revoked: (partition) => partitions.revoked(partition),
     handle: (records) => partitions.handle(records),
   });
