@@ -6,6 +6,7 @@ import { describeError, exitCodes, LabError } from "./errors.ts";
 import { type PartName, partNames, type PartOptions, startPart } from "./parts.ts";
 import { checkPrerequisites } from "./prerequisites.ts";
 import { ProcessRegistry } from "./processes.ts";
+import { readVenueOptions, venueArguments, venueUsage } from "./venues/options.ts";
 
 const usage = `npm run --silent lab -- <part> [options]: one part of the lab, alone, until Ctrl-C or SIGTERM
 
@@ -17,6 +18,7 @@ Parts: hetzner   the Hetzner Cloud API, simulated: an empty project
 
   --port N              port to listen on (kafka: the first of three); default: a free one
   --latency fast|model  hetzner: how long its actions take (default fast: under a second)
+${venueUsage}
   --help                this text
 
 The first line of standard output is one JSON object with the part's endpoints and credentials.`;
@@ -35,6 +37,7 @@ function parsePart(
       options: {
         port: { type: "string" },
         latency: { type: "string" },
+        ...venueArguments,
         help: { type: "boolean", short: "h", default: false },
       },
     });
@@ -55,12 +58,14 @@ function parsePart(
   if (latency !== undefined && part !== "hetzner") faults.push("--latency: only the hetzner part has it");
   if (latency !== undefined && latency !== "fast" && latency !== "model")
     faults.push(`--latency: found ${JSON.stringify(latency)}, expected fast or model`);
+  const venues = readVenueOptions(part ?? "", parsed.values, faults);
   if (faults.length > 0 || part === undefined) return fail(`Wrong usage:\n  ${faults.join("\n  ")}`);
   return {
     part,
     options: {
       port: port === undefined ? undefined : Number(port),
       latency: latency as PartOptions["latency"],
+      ...venues,
     },
   };
 }

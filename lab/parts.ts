@@ -13,6 +13,7 @@ import { labDirectories } from "./directories.ts";
 import type { ProcessRegistry } from "./processes.ts";
 import { startAlpaca } from "./venues/alpaca/index.ts";
 import { startNear } from "./venues/near/index.ts";
+import type { AlpacaOptions, NearOptions } from "./venues/options.ts";
 
 export const partNames = ["hetzner", "kafka", "alpaca", "near", "s3"] as const;
 export type PartName = (typeof partNames)[number];
@@ -31,6 +32,10 @@ export interface PartOptions {
   port?: number;
   /** Hetzner only: `fast` (default) answers in under a second, `model` takes as long as the real cloud. */
   latency?: "fast" | "model";
+  /** Alpaca only: how it behaves, and what goes wrong. */
+  alpaca?: AlpacaOptions;
+  /** NEAR only: how it behaves, and what goes wrong. */
+  near?: NearOptions;
   /** Where the part's child processes are recorded. */
   registry: ProcessRegistry;
   /** Progress lines, for a person. */
@@ -135,11 +140,15 @@ export async function startPart(part: PartName, options: PartOptions): Promise<R
       return { announcement: announceHetzner(hetzner), stop: () => hetzner.close() };
     }
     case "alpaca": {
-      const alpaca = await startAlpaca({ port: options.port, market: "simulated" });
+      const alpaca = await startAlpaca({
+        ...options.alpaca,
+        port: options.port,
+        market: "simulated",
+      });
       return { announcement: announceAlpaca(alpaca), stop: () => alpaca.close() };
     }
     case "near": {
-      const near = await startNear({ port: options.port, market: "simulated" });
+      const near = await startNear({ ...options.near, port: options.port, market: "simulated" });
       return { announcement: announceNear(near), stop: () => near.close() };
     }
   }

@@ -57,7 +57,8 @@ export class FaultPlanError extends Error {
 
 const defaultLateMs = 2_000;
 
-function mistakesOf({ seed, rates, askRates = {}, lateMs = defaultLateMs }: FaultPlan): string[] {
+/** What is wrong with a plan: a sentence for each mistake. */
+export function mistakesOf({ seed, rates, askRates = {}, lateMs = defaultLateMs }: FaultPlan): string[] {
   const mistakes: string[] = [];
   if (!Number.isSafeInteger(seed)) mistakes.push(`seed: found ${seed}, expected a whole number`);
   if (!(lateMs >= 0)) mistakes.push(`lateMs: found ${lateMs}, expected 0 or more`);

@@ -122,15 +122,12 @@ describe("the relay's book and events", () => {
 
   it("settles only what the accounts can pay", async () => {
     const { maker, quotes } = await start({ rates: {} }, 2);
-    const quote =
-      quotes.find(({ exact_amount_in }) => exact_amount_in !== undefined) ?? (quotes[0]);
+    const [quote, other] = quotes as [NearQuote, NearQuote];
     const given = quote.exact_amount_out ?? "1000";
     near.setBalances(near.signerId, { [quote.defuse_asset_identifier_out]: given });
     await maker.call("quote_response", offer(near, quote).response);
     await until("the settlement", () => near.book().settled.length === 1);
     assert.equal(near.balances(near.signerId)?.[quote.defuse_asset_identifier_out], "0");
-    const other = quotes.find((each) => each !== quote);
-    assert.ok(other);
     near.setBalances(near.signerId, {});
     const poor = offer(near, other);
     assert.equal((await maker.call("quote_response", poor.response)).result, "OK");
