@@ -71,6 +71,8 @@ test("a canary to each partition; when all results are in, trading is ready and 
   assert.match(metrics, /trading_canary_latency_seconds_count{[^}]*} 3/);
   canaries.stop();
   assert.equal(await ready(), "0");
+  canaries.start();
+  assert.equal(sent.length, 4, "a drain that came before the start is not overlooked");
 });
 
 test("the drain waits for canaries on their way", async () => {

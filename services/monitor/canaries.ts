@@ -44,6 +44,7 @@ export class Canaries {
   readonly #session = newSessionId();
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
+  #isOver = false;
 
   constructor(options: CanariesOptions) {
     const { venues, strategies, everyMs, context } = options;
@@ -55,8 +56,9 @@ export class Canaries {
     context.metrics.tradingReady.set(0);
   }
 
-  /** Begins to send. */
+  /** Begins to send, unless {@link stop} came first. */
   start(): void {
+    if (this.#isOver) return;
     this.#timer = setInterval(() => this.#tick(), tickMs);
     this.#timer.unref();
     this.#tick();
@@ -73,6 +75,7 @@ export class Canaries {
 
   /** Sends no more: trading is over. */
   stop(): void {
+    this.#isOver = true;
     clearInterval(this.#timer);
     this.#readiness.end();
     this.#options.context.metrics.tradingReady.set(0);
