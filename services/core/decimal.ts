@@ -20,6 +20,16 @@ export function multiply(a: string, b: string): string {
   return new Exact(a).times(b).toFixed();
 }
 
+/** a + b, exactly. */
+export function add(a: string, b: string): string {
+  return new Exact(a).plus(b).toFixed();
+}
+
+/** a − b, exactly. */
+export function subtract(a: string, b: string): string {
+  return new Exact(a).minus(b).toFixed();
+}
+
 /** The largest whole number ≤ a. */
 export function floor(a: string): string {
   return new Exact(a).floor().toFixed();

@@ -119,6 +119,7 @@ export class PartitionExecutor {
   #lost = false;
   readonly #underway = new Set<Promise<void>>();
   readonly #submitting = new Set<Promise<unknown>>();
+  readonly #canceled = new Set<string>();
   /** Commands are taken in the order they were handed over, also when one has to wait for room. */
   #turn: Promise<void> = Promise.resolve();
   #roomWaiters: (() => void)[] = [];
@@ -188,12 +189,16 @@ export class PartitionExecutor {
     while (this.#underway.size > 0) await Promise.all(this.#underway);
   }
 
-  /** Asks the venue to end all orders that may rest there; how each ended comes as its settlement. */
+  /** Asks the venue, once for each, to end all orders that may rest there; how each ended comes as its settlement. */
   async cancelOpen(): Promise<void> {
+    const resting = [...this.#open].filter(
+      ([id, { state }]) => state !== "RECEIVED" && !this.#canceled.has(id),
+    );
     await Promise.all(
-      [...this.#open.values()]
-        .filter(({ state }) => state !== "RECEIVED")
-        .map(async ({ event, reference }) => this.#venue.cancel?.(event.payload, reference)),
+      resting.map(async ([id, { event, reference }]) => {
+        this.#canceled.add(id);
+        await this.#venue.cancel?.(event.payload, reference);
+      }),
     );
   }
 
@@ -382,7 +387,8 @@ export class PartitionExecutor {
 
   /** Commits the terminal state and the result together. */
   async #finish(command: OpenCommand, outcome: Outcome): Promise<void> {
-    const { command_id, idempotency_key, strategy } = command.event.payload;
+    const { payload } = command.event;
+    const { command_id, idempotency_key, strategy } = payload;
     const { status, reason, reference } = outcome;
     const result: TradeResult = {
       command_id,
@@ -390,17 +396,20 @@ export class PartitionExecutor {
       strategy,
       status,
       ...(reason === undefined ? {} : { reason }),
-      filled: outcome.filled ?? nothingFilled(command.event.payload),
+      filled: outcome.filled ?? nothingFilled(payload),
       reference: { ...command.reference, ...reference },
       completed_at: toInstant(this.#now()),
     };
-    await this.#write(command, status, { command: command.event.payload, result }, result);
+    await this.#write(command, status, { command: payload, result }, result);
     const { metrics, context } = this.#options;
     context.metrics.tradeResults.inc({ venue: this.#venue.name, status });
     if (status === "DENIED") metrics.denials.inc({ venue: this.#venue.name, reason: reason?.code ?? "" });
     this.#open.delete(command_id);
     if (this.#keys.get(idempotency_key) === command_id) this.#keys.delete(idempotency_key);
-    this.#ended.add({ id: command_id, idempotencyKey: idempotency_key, result }, command.reference);
+    this.#ended.add(
+      { id: command_id, idempotencyKey: idempotency_key, command: payload, result },
+      command.reference,
+    );
   }
 
   #start(run: () => Promise<void>): void {

@@ -24,6 +24,7 @@ export interface OpenCommand {
 export interface EndedCommand {
   readonly id: string;
   readonly idempotencyKey: string;
+  readonly command: ExecuteTrade;
   readonly result: TradeResult;
 }
 
@@ -135,10 +136,12 @@ export class Recovery {
   }
 
   #end(entry: JournalEntry, reference: VenueReference): void {
-    const { command_id: id, idempotency_key: idempotencyKey, state, result } = entry;
-    if (result === undefined) throw new Error(`${state} of ${id} does not hold the result`);
+    const { command_id: id, idempotency_key: idempotencyKey, state, command, result } = entry;
+    if (command === undefined || result === undefined) {
+      throw new Error(`${state} of ${id} does not hold the command and its result`);
+    }
     this.#ended.add(id);
-    this.#onEnded({ id, idempotencyKey, result }, reference);
+    this.#onEnded({ id, idempotencyKey, command, result }, reference);
   }
 }
 

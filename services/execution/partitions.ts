@@ -76,6 +76,11 @@ export class Partitions {
     this.#options = options;
   }
 
+  /** The partitions that are ours. */
+  get numbers(): number[] {
+    return [...this.#owned.keys()];
+  }
+
   /** The executors that take work. */
   get executors(): PartitionExecutor[] {
     return [...this.#owned.values()].flatMap(({ executor }) => executor ?? []);

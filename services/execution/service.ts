@@ -1,5 +1,6 @@
 /** Runs the executor of a venue as a service: gates known, then partitions taken as the group gives them, then drained. */
 import { startConsumer, type RunningConsumer } from "../bus/consumer.ts";
+import { setTimeout as delay } from "node:timers/promises";
 import { startDrain } from "../bus/drain.ts";
 import { waitForLogEnd } from "../bus/log-end.ts";
 import { connectBus, type Bus } from "../bus/stage.ts";
@@ -7,10 +8,15 @@ import { topics } from "../bus/topics.ts";
 import type { ExecutionVenue } from "../core/execution-venue.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { TradingGates } from "./gates.ts";
+import { JournalView } from "./journal-view.ts";
 import { executionMetrics } from "./metrics.ts";
 import { openPartitionLog, Partitions, type OpenLog } from "./partitions.ts";
+import { Reconciliation } from "./reconciliation.ts";
 import type { RiskLimits } from "./risk.ts";
 import { VenueClock } from "./venue-clock.ts";
+
+/** Pause between two looks whether every command has ended, in milliseconds. */
+const drainLookMs = 250;
 
 /** How {@link startExecutor} is to run. */
 export interface ExecutorArguments {
@@ -45,6 +51,7 @@ export async function startExecutor(
   await clock.start();
   const gates = new TradingGates({ venue: venue.name, limits, clock });
   const metrics = executionMetrics(context.metrics.registry);
+  const reconciliation = new Reconciliation({ ...bus, venue, gates, context, metrics });
   const group: { consumer?: RunningConsumer } = {};
   const partitions = new Partitions({
     kafka: bus.kafka,
@@ -54,7 +61,11 @@ export async function startExecutor(
     context,
     metrics,
     openLog,
+    beforeWork: (partition, signal) => reconciliation.beforeWork(partition, signal),
     restart: (partition) => group.consumer?.restart(partition),
+  });
+  venue.onFill?.((fill) => {
+    reconciliation.lateFill(fill, partitions.ended).catch((error: unknown) => context.fatal(error));
   });
   let takesWork: () => void = () => undefined;
   const started = new Promise<void>((resolve) => (takesWork = resolve));
@@ -65,7 +76,8 @@ export async function startExecutor(
     onMessage: (message) => gates.apply(message),
     drain: async (signal) => {
       await started;
-      await drain(bus, groupId, partitions, signal);
+      await finish(bus, context, groupId, venue.name, partitions, signal);
+      await reconciliation.atDrain(partitions.numbers, signal);
     },
   });
   group.consumer = await startConsumer({
@@ -80,8 +92,15 @@ export async function startExecutor(
   takesWork();
 }
 
-/** Takes all commands, ends orders that rest, waits for the end of each. */
-async function drain(bus: Bus, groupId: string, partitions: Partitions, signal: AbortSignal): Promise<void> {
+/** Takes all commands, ends orders that rest, waits for the end of each: of this process's and of all others'. */
+async function finish(
+  bus: Bus,
+  context: ServiceContext,
+  groupId: string,
+  venue: string,
+  partitions: Partitions,
+  signal: AbortSignal,
+): Promise<void> {
   const admin = bus.kafka.admin();
   await admin.connect();
   try {
@@ -89,10 +108,12 @@ async function drain(bus: Bus, groupId: string, partitions: Partitions, signal: 
   } finally {
     await admin.disconnect();
   }
-  await Promise.all(
-    partitions.executors.map(async (executor) => {
-      await executor.cancelOpen();
-      await executor.settled();
-    }),
-  );
+  const view = new JournalView(bus.kafka, venue, context);
+  for (;;) {
+    // Again and again: a partition may have come to this process meanwhile, with orders of its former owner.
+    await Promise.all(partitions.executors.map((executor) => executor.cancelOpen()));
+    await view.read(signal);
+    if (view.open.length === 0) return;
+    await delay(drainLookMs, undefined, { signal });
+  }
 }
