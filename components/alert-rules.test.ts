@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { ruleGroups } from "./alert-rules.ts";
 import { marketHours } from "./market-hours.ts";
@@ -14,12 +14,20 @@ const expression = (name: string) => {
 
 test("what seed 000 and DESIGN 3 want watched is watched", () => {
   assert.deepEqual(alerts.map((rule) => rule.alert).sort(), [
+    "AccountMismatch",
     "BrokerThroughput",
+    "CommandsGivenUp",
+    "CommandsWaiting",
     "ConsumerLag",
+    "DeadLetters",
+    "KillSwitchEngaged",
+    "LateFill",
     "PodRestarts",
+    "SecondResult",
     "SilentNearFeed",
     "SilentStockFeed",
     "TradeLatencyP95",
+    "TradingNotReady",
     "UnderReplicatedPartitions",
   ]);
   assert.match(expression("TradeLatencyP95"), /^histogram_quantile\(0\.95, /);
@@ -27,19 +35,29 @@ test("what seed 000 and DESIGN 3 want watched is watched", () => {
   assert.match(expression("ConsumerLag"), /kafka_consumergroup_lag/);
 });
 
-test("the stock feed may be silent when the market is closed, the NEAR relay never", () => {
+test("what only makes sense in market hours knows them; the NEAR relay never closes", () => {
   const { opensAt, closesAt } = marketHours("2025-10-14");
-  assert.ok(expression("SilentStockFeed").includes(`(time() >= ${opensAt}) and (time() < ${closesAt})`));
-  assert.ok(!expression("SilentNearFeed").includes("time()"));
+  const hours = `(vector(time()) >= ${opensAt}) and (vector(time()) < ${closesAt})`;
+  const timed = alerts.filter(({ expr }) => expr.includes("time()")).map(({ alert }) => alert);
+  assert.deepEqual(timed.sort(), ["SilentStockFeed", "TradingNotReady"]);
+  for (const name of timed) assert.ok(expression(name).endsWith(`and on () (${hours})`), name);
+});
+
+test("no rule compares two scalars, which PromQL refuses", () => {
+  for (const { expr } of rules) assert.doesNotMatch(expr, /(?<!vector\()\btime\(\) *[<>=!]/);
 });
 
 test("every metric of ours that a rule names is one that the services have", () => {
-  const source = readFileSync(new URL("../services/core/metrics.ts", import.meta.url), "utf8");
+  const services = new URL("../services/", import.meta.url);
+  const source = readdirSync(services, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
+    .map((file) => readFileSync(new URL(file, services), "utf8"))
+    .join("\n");
   const used = new Set(
     rules
       .flatMap((rule) => rule.expr.match(/\btrading_[a-z0-9_]+/g) ?? [])
       .map((name) => name.replace(/_bucket$/, "")),
   );
-  assert.ok(used.size >= 2);
-  for (const name of used) assert.ok(source.includes(`"${name}"`), name);
+  assert.ok(used.size >= 8);
+  for (const name of used) assert.ok(source.includes(`name: "${name}"`), name);
 });

@@ -12,9 +12,23 @@ export const thresholds = {
   brokerBytesPerSecond: 50 * 1024 * 1024,
   /** Seconds without a message of a stock feed while the market is open. */
   silentStockFeed: 60,
+  /** Commands that may wait for an executor: they are worth seconds. */
+  waitingCommands: 100,
   /** Seconds without a message of the NEAR relay, which never closes. */
   silentNearFeed: 120,
 } as const;
+
+/**
+ * What a counter gained in the last ten minutes. `increase` alone misses the first: a labelled counter appears with
+ * the value 1.
+ */
+function gained(counter: string, by: string): string {
+  const sum = `sum by (${by}) (${counter})`;
+  return (
+    `(sum by (${by}) (increase(${counter}[10m])) > 0) or ` +
+    `(${sum} > 0 unless sum by (${by}) (${counter} offset 10m))`
+  );
+}
 
 /**
  * The rules of a trading day.
@@ -22,7 +36,8 @@ export const thresholds = {
  */
 export function ruleGroups(businessDate: string): RuleGroup[] {
   const { opensAt, closesAt } = marketHours(businessDate);
-  const marketIsOpen = `(time() >= ${opensAt}) and (time() < ${closesAt})`;
+  // PromQL compares no two scalars without `bool`, hence the vectors.
+  const marketIsOpen = `(vector(time()) >= ${opensAt}) and (vector(time()) < ${closesAt})`;
   return [
     {
       name: "kafka",
@@ -79,6 +94,87 @@ export function ruleGroups(businessDate: string): RuleGroup[] {
           annotations: {
             summary: "Trades at {{ $labels.venue }} are slow",
             description: "95 of 100 take up to {{ $value }} s from the cause's receipt to the result.",
+          },
+        },
+        {
+          alert: "TradingNotReady",
+          expr: `(max(trading_ready) == 0 or absent(trading_ready)) and on () (${marketIsOpen})`,
+          for: "2m",
+          labels: { severity: "critical" },
+          annotations: {
+            summary: "Canaries do not come through the pipeline while the market is open",
+            description: "The monitor's log names the paths on which they are missing.",
+          },
+        },
+        {
+          alert: "CommandsWaiting",
+          expr: `max by (group, topic) (trading_group_lag_records{topic="cmd.execute_trade"}) > ${thresholds.waitingCommands}`,
+          for: "30s",
+          labels: { severity: "critical" },
+          annotations: {
+            summary: "Commands wait for {{ $labels.group }}",
+            description: "{{ $value }} of them; what waits too long is denied as stale.",
+          },
+        },
+        {
+          alert: "DeadLetters",
+          expr: gained("trading_dead_letters_total", "service, topic"),
+          for: "0m",
+          labels: { severity: "warning" },
+          annotations: {
+            summary: "{{ $labels.service }} cannot process records of {{ $labels.topic }}",
+            description:
+              "{{ $value }} in ten minutes; they stand on the topic dead-letter with their reason.",
+          },
+        },
+        {
+          alert: "KillSwitchEngaged",
+          expr: gained('trading_denials_total{reason="kill_switch"}', "venue"),
+          for: "0m",
+          labels: { severity: "critical" },
+          annotations: {
+            summary: "The kill switch denies commands for {{ $labels.venue }}",
+            description: "Who engaged it, and why, stands on the topic control and in every denied result.",
+          },
+        },
+        {
+          alert: "CommandsGivenUp",
+          expr: gained("trading_commands_given_up_total", "venue"),
+          for: "0m",
+          labels: { severity: "warning" },
+          annotations: {
+            summary: "Trades at {{ $labels.venue }} were given up for safety",
+            description: "{{ $value }} in ten minutes: an executor ended between intent and order.",
+          },
+        },
+        {
+          alert: "AccountMismatch",
+          expr: 'sum by (venue) (trading_reconciliation_events_total{kind="account_mismatch"}) > 0',
+          for: "0m",
+          labels: { severity: "critical" },
+          annotations: {
+            summary: "Our books and those of {{ $labels.venue }} differ",
+            description: "Trading there is blocked; the differences stand on exec.reconciliation.",
+          },
+        },
+        {
+          alert: "LateFill",
+          expr: 'sum by (venue) (trading_reconciliation_events_total{kind="late_fill"}) > 0',
+          for: "0m",
+          labels: { severity: "critical" },
+          annotations: {
+            summary: "{{ $labels.venue }} filled orders whose commands had ended",
+            description: "{{ $value }} so far; they stand on exec.reconciliation and in no result.",
+          },
+        },
+        {
+          alert: "SecondResult",
+          expr: "sum by (venue) (trading_duplicate_results_total) > 0",
+          for: "0m",
+          labels: { severity: "critical" },
+          annotations: {
+            summary: "A command for {{ $labels.venue }} has more than one result",
+            description: "{{ $value }} results too many; this must never happen.",
           },
         },
         {

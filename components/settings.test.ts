@@ -46,6 +46,7 @@ test("every namespace has the same settings, and no secret among them", async ()
       NEAR_RELAY_WEBSOCKET_URL: "wss://relay.example.com/ws",
       NEAR_RELAY_RPC_URL: "https://relay.example.com/rpc",
       NEAR_SALT: "252812b3",
+      MAX_EVENT_AGE_DAYS: "7",
       RISK_MAX_NOTIONAL: "2500.50",
       RISK_MAX_AMOUNTS: "nep141:wrap.near=1000,nep141:btc.omft.near=20",
       RISK_MAX_ORDERS_PER_MINUTE: "600",

@@ -34,6 +34,8 @@ export interface SettingsArgs {
     };
     nearIntents: { relayWebSocketUrl: string; relayRpcUrl: string; salt: string };
   };
+  /** Days that an event's own time may lie before its receipt. */
+  maxEventAgeDays: number;
   /** What the executors refuse; units and meaning stand in `stacks/config-schema.ts`. */
   risk: {
     maxNotional: string;
@@ -84,6 +86,7 @@ export class Settings extends pulumi.ComponentResource {
       NEAR_RELAY_WEBSOCKET_URL: venues.nearIntents.relayWebSocketUrl,
       NEAR_RELAY_RPC_URL: venues.nearIntents.relayRpcUrl,
       NEAR_SALT: venues.nearIntents.salt,
+      MAX_EVENT_AGE_DAYS: String(args.maxEventAgeDays),
       RISK_MAX_NOTIONAL: risk.maxNotional,
       RISK_MAX_AMOUNTS: Object.entries(risk.maxAmounts)
         .map(([asset, amount]) => `${asset}=${amount}`)

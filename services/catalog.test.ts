@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import path from "node:path";
 import { test } from "node:test";
 import { topics, type TopicDefinition } from "./bus/topics.ts";
 import { catalog, consumerGroups, drainingServices, drainsAfter, executionVenues } from "./catalog.ts";
@@ -58,4 +60,9 @@ test("consumer groups are those of the services that read; the archiver has none
   ]);
   assert.ok(!consumerGroups().some(({ group }) => group === "archiver" || group === "prepare-day"));
   assert.deepEqual(executionVenues(), ["near-intents", "alpaca"]);
+});
+
+test("every entry point is there", () => {
+  const root = path.join(import.meta.dirname, "..");
+  for (const { entry } of catalog) assert.ok(existsSync(path.join(root, entry)), entry);
 });

@@ -189,6 +189,11 @@ export const valuesSchema = z.strictObject({
       { error: "an object with bootstrapServers, replicationFactor and minInsyncReplicas" },
     )
     .prefault({}),
+  /**
+   * Days that an event's own time may lie before its receipt: 1–36500. What is older is put aside as implausible;
+   * replays of historical sessions raise it.
+   */
+  maxEventAgeDays: whole("a whole number of days from 1 to 36500", 1, 36_500).default(7),
   risk: risk.prefault({}),
   canary: z
     .strictObject(

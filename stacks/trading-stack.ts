@@ -97,6 +97,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     replication: config.kafka,
     archive: config.archive,
     venues: config.venues,
+    maxEventAgeDays: config.maxEventAgeDays,
     risk: config.risk,
     canaryEverySeconds: config.canary.everySeconds,
     secrets: {

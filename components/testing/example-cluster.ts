@@ -59,6 +59,7 @@ export function exampleCluster(stack = "dev") {
         salt: "252812b3",
       },
     },
+    maxEventAgeDays: 7,
     risk: {
       maxNotional: "2500.50",
       maxAmounts: { "nep141:wrap.near": "1000", "nep141:btc.omft.near": "20" },

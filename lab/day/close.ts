@@ -17,6 +17,7 @@ import { readLeftNames } from "./exposure.ts";
 import {
   judgeArchive,
   judgeBilling,
+  judgeDeadLetters,
   judgeExecution,
   judgeLeftNames,
   judgePorts,
@@ -150,6 +151,8 @@ export async function closeDay(day: Day): Promise<{ held: boolean; counts: DayCo
     summary.archive = { topics, messages, verified };
     summary.latency_ms = percentiles(counts.latencies);
     promises.push(judgeExecution(counts, checks), judgeArchive(archived, counts.lost));
+    // What is in a person's own feed is a person's business.
+    if (day.options.feed === undefined) promises.push(judgeDeadLetters(counts.deadLetters));
   });
   await attempt(async () => {
     if (world === undefined) return;

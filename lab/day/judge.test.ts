@@ -8,6 +8,7 @@ import type { DayCounts } from "./counts.ts";
 import {
   judgeArchive,
   judgeBilling,
+  judgeDeadLetters,
   judgeExecution,
   judgePorts,
   judgeSecrets,
@@ -52,6 +53,11 @@ test("archive: unverified or lost breaks the promise", () => {
     judgeArchive({ verified: false, problems: ["object x is missing"] }, 0).detail,
     /object x is missing/,
   );
+});
+
+test("dead letters: one breaks the promise", () => {
+  assert.equal(judgeDeadLetters(0).held, true);
+  assert.equal(judgeDeadLetters(1).held, false);
 });
 
 test("billing: what is left is named with its price per hour", () => {

@@ -53,6 +53,15 @@ export function judgeArchive(
   };
 }
 
+/** What a venue sends as documented is processed, not put aside. */
+export function judgeDeadLetters(deadLetters: number): PromiseCheck {
+  return {
+    promise: "no event was put aside as unusable",
+    held: deadLetters === 0,
+    detail: deadLetters === 0 ? "no dead letter" : `${deadLetters} dead letters; .lab/logs has the reasons`,
+  };
+}
+
 /** Promise 3: nothing that bills is left. */
 export function judgeBilling(left: readonly BillableResource[]): PromiseCheck {
   return {

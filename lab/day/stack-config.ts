@@ -71,6 +71,8 @@ export function labStackConfiguration(
       ...(kafka.brokers.length === 1 ? { replicationFactor: 1, minInsyncReplicas: 1 } : {}),
     },
     kubernetesRenderDirectory: endpoints.renderDirectory,
+    // The replayed session is twenty years old.
+    maxEventAgeDays: 36_500,
     ssh: { port: hetzner.sshPort },
     venues: {
       alpaca: {
