@@ -123,10 +123,23 @@ test("the relay's answers are told apart", async () => {
   );
 });
 
+test("only an error that says that the offer was not taken is a refusal", async () => {
+  const { relay, venue } = make();
+  const submit = async (error: { code?: number; message: string }) => {
+    relay.answer = { kind: "answered", response: { kind: "response", id: 1, error } };
+    return (await venue.prepare(command()).submit()).outcome;
+  };
+  assert.equal(await submit({ code: -32603, message: "internal error" }), "unknown");
+  assert.equal(await submit({ code: -32000, message: "try again later" }), "unknown");
+  assert.equal(await submit({ message: "nonce was already used" }), "unknown");
+  assert.equal(await submit({ code: -32602, message: "invalid params" }), "rejected");
+  assert.equal(await submit({ code: -32000, message: "rate limit exceeded" }), "rejected");
+});
+
 test("known refusals have fixed words", () => {
-  assert.equal(refusalCode("nonce was already used"), "nonce_used");
+  assert.equal(refusalCode("Invalid signature"), "invalid_signature");
   assert.equal(refusalCode("public key doesn't exist for the account"), "unknown_public_key");
-  assert.equal(refusalCode("something new"), "refused");
+  assert.equal(refusalCode("something new"), undefined);
 });
 
 test("a used quote is filled when the relay calls it settled, not earlier", async () => {

@@ -194,9 +194,7 @@ function toSubmission(answer: RelayAnswer): Submission {
       return { outcome: "unknown", reason: { code: "no_answer", message: answer.message } };
     case "answered": {
       const { result, error } = answer.response;
-      if (error !== undefined) {
-        return { outcome: "rejected", reason: { code: refusalCode(error.message), message: error.message } };
-      }
+      if (error !== undefined) return refusal(error);
       if (result === "OK") return { outcome: "accepted" };
       // Neither yes nor no: only the deadline or a settlement can tell.
       return {
@@ -207,20 +205,35 @@ function toSubmission(answer: RelayAnswer): Submission {
   }
 }
 
+/** Codes of JSON-RPC 2.0 for requests that were not understood, and so not carried out. */
+const notUnderstood: ReadonlySet<number | undefined> = new Set([-32700, -32600, -32601, -32602]);
+
+/**
+ * What an error means. Only one that says that the offer was not taken is a refusal; whoever answers "internal error"
+ * may have taken it, and a used nonce is the trace of an offer of ours that settled.
+ */
+function refusal({ code, message }: { code?: number | undefined; message: string }): Submission {
+  const word = refusalCode(message);
+  const isRefused = word !== undefined || notUnderstood.has(code);
+  return isRefused
+    ? { outcome: "rejected", reason: { code: word ?? "not_understood", message } }
+    : { outcome: "unknown", reason: { code: "unclear_error", message } };
+}
+
 /** Refusals that the relay and the contract are known to give, by their words. */
 const refusals: readonly (readonly [RegExp, string])[] = [
   [/not found or already finished/i, "quote_finished"],
   [/expired/i, "expired"],
+  [/rate limit/i, "rate_limited"],
   [/invalid signature/i, "invalid_signature"],
-  [/nonce was already used/i, "nonce_used"],
   [/insufficient balance or overflow/i, "insufficient_balance"],
   [/public key doesn't exist/i, "unknown_public_key"],
   [/invalid salt/i, "invalid_salt"],
 ];
 
-/** A fixed word for the relay's words; `refused` for those that are not known. */
-export function refusalCode(message: string): string {
-  return refusals.find(([pattern]) => pattern.test(message))?.[1] ?? "refused";
+/** A fixed word for the relay's words; undefined for those that are not known to be a refusal. */
+export function refusalCode(message: string): string | undefined {
+  return refusals.find(([pattern]) => pattern.test(message))?.[1];
 }
 
 function referenceOf(used: QuoteUsed | undefined, txHash: string | null | undefined): VenueReference {
