@@ -96,7 +96,7 @@ test("with every fault, each command ends as the venue's book has it, and no ord
     if (filled.kind === "order") fills.set(orderId, filled.quantity);
   });
   assert.equal((await venue.clock?.())?.isOpen, true);
-  const commands = Array.from({ length: 60 }, (_, index) => command(index, 4_000));
+  const commands = Array.from({ length: 60 }, (_, index) => command(index, 5_000));
   const broken = until("half of them are there", () => lab.orders().length > 25).then(() => lab.breakOff());
   const settlements = await Promise.all(
     commands.map(async (given) => {
@@ -137,8 +137,7 @@ test("a resting order is canceled at its deadline; a successor settles what its 
   const lab = await startAlpaca({ market: "simulated", requestsPerMinute: 100_000 });
   closing.push(() => lab.close());
   const venue = open(lab);
-  await until("prices", () => lab.orders() !== undefined);
-  const resting = command(1, 1_500, { order_type: "limit", limit_price: "0.01" });
+  const resting = command(1, 2_000, { order_type: "limit", limit_price: "0.01" });
   const order = venue.prepare(resting);
   assert.deepEqual(await order.submit(), { outcome: "accepted" });
   const account = await venue.account?.();

@@ -55,7 +55,6 @@ async function make(
     requestsPerMinute: 10_000,
     context,
     graceMs: 150,
-    answerMs: 400,
     ...options,
   });
   const fills: ReportedFill[] = [];
@@ -238,8 +237,9 @@ test("whatever is answered, an order is sent once, and an order that may exist i
     ],
   ];
   for (const [name, expected, answer] of cases) {
-    const { fake, venue } = await make((request, response) =>
-      request.method === "POST" ? answer(request, response) : false,
+    const { fake, venue } = await make(
+      (request, response) => (request.method === "POST" ? answer(request, response) : false),
+      name.startsWith("timeout") ? { answerMs: 300 } : {},
     );
     const { submission } = await execute(venue, command());
     assert.equal(outcomeOf(submission), expected, name);
@@ -272,7 +272,7 @@ test("an unknown outcome is settled by asking: taken after all, or not there onc
   assert.equal((await taken.settled()).status, "FILLED");
 
   isTaken = false;
-  const given = command(300);
+  const given = command(700);
   const lost = await execute(venue, given);
   assert.equal(lost.submission.outcome, "unknown");
   const settlement = await lost.settled();
@@ -361,7 +361,7 @@ test("without room in the budget before the deadline the order is not sent", asy
 
 test("an order that rests is canceled at the deadline and keeps what was filled", async () => {
   const { fake, venue } = await make();
-  const given = command(250);
+  const given = command(800);
   const { settled } = await execute(venue, given);
   const settlement = settled();
   fake.update(given.command_id, "partial_fill", {
@@ -383,7 +383,7 @@ test("a fill that wins against the cancellation counts", async () => {
     Object.assign(order ?? {}, { status: "filled", filled_qty: "10", filled_avg_price: "126.5" });
     return reply(response, 422, { code: 42210000, message: 'order is already in "filled" state' });
   });
-  const { settled } = await execute(venue, command(100));
+  const { settled } = await execute(venue, command(700));
   assert.deepEqual((await settled()).filled, { kind: "order", quantity: "10", average_price: "126.5" });
 });
 
@@ -394,7 +394,7 @@ test("a lost cancellation is repeated until the order has ended", async () => {
     cancellations += 1;
     return cancellations > 1 ? false : reply(response, 500);
   });
-  const { settled } = await execute(venue, command(50));
+  const { settled } = await execute(venue, command(700));
   assert.equal((await settled()).status, "CANCELED");
   assert.equal(cancellations, 2);
 });

@@ -162,9 +162,9 @@ test("a gap is on record, from the last message to the next subscription; a chan
   await until("subscribed", () => feed.session !== undefined);
   assert.equal(await gap(), 0);
   sockets[0]?.send(JSON.stringify([{ T: "subscription", trades: ["*"] }]));
+  const from = performance.now();
   sockets[0]?.send('[{"T":"t","S":"SPY"}]');
   await until("a message", () => taken.length === 1);
-  const from = performance.now();
   assert.equal(await gap(), 0);
   sockets[0]?.terminate();
   await until("subscribed again", () => sockets.length === 2 && feed.session !== undefined);
