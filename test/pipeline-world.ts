@@ -9,8 +9,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { startKafka, type LabKafka } from "../lab/kafka/index.ts";
 import { startAlpaca, type LabAlpaca } from "../lab/venues/alpaca/index.ts";
 import { startNear, type LabNear } from "../lab/venues/near/index.ts";
-import { readToEnd } from "../services/bus/follow.ts";
 import { connectKafka } from "../services/bus/kafka.ts";
+import { readPartition } from "../services/bus/partition-log.ts";
 import { startProducer, type BatchingProducer } from "../services/bus/producer.ts";
 import type { ReceivedRecord } from "../services/bus/record.ts";
 import { createTopics } from "../services/bus/topics.ts";
@@ -182,26 +182,21 @@ export class PipelineWorld {
     this.running.delete(name);
   }
 
-  /** Everything that stands on a topic now. */
+  /** Everything that stands on a topic now, in order within a partition; without aborted transactions. */
   async read(topic: string): Promise<ReceivedRecord[]> {
-    const records: ReceivedRecord[] = [];
     const logger = createLogger({ service: "test", level: "fatal" });
-    await readToEnd({
-      kafka: connectKafka({ brokers: this.kafka.brokers, clientId: "test-reader", logger }),
-      topics: [topic],
-      name: "test-reader",
-      context: {
-        logger,
-        fatal: (error) => {
-          throw error;
-        },
-      },
-      onRecord: (record) => records.push(record),
+    const kafka = connectKafka({ brokers: this.kafka.brokers, clientId: "test-reader", logger });
+    const partitions = await topicOffsets(this.admin, topic);
+    const read = partitions.map(async ({ partition }) => {
+      const records: ReceivedRecord[] = [];
+      const onRecord = (record: ReceivedRecord): void => void records.push(record);
+      await readPartition({ kafka, topic, partition, onRecord, signal: AbortSignal.timeout(60_000), logger });
+      return records;
     });
-    return records;
+    return (await Promise.all(read)).flat();
   }
 
-  /** How many records a topic holds. */
+  /** How many offsets a topic has used: its records, and the markers of transactions where there are any. */
   async count(topic: string): Promise<number> {
     const offsets = await topicOffsets(this.admin, topic);
     return offsets.reduce((sum, { high, low }) => sum + Number(high) - Number(low), 0);

@@ -1,7 +1,7 @@
 /**
- * Reading a topic from its beginning without a position of one's own: for the control topic and for
- * rebuilding state from a journal. kafkajs has no manual assignment, so each reader is the only member of a
- * consumer group with a name used once, which is deleted afterwards.
+ * Following topics from their beginning without a position of one's own, as the control topic is. kafkajs has no
+ * manual assignment, so each reader is the only member of a consumer group with a name used once, which is deleted
+ * afterwards.
  */
 import { randomUUID } from "node:crypto";
 import type { Kafka } from "kafkajs";
@@ -112,10 +112,4 @@ export async function followTopics(options: FollowOptions): Promise<Follower> {
     throw error;
   }
   return { stop };
-}
-
-/** Reads topics from their beginning to the end they have now, then stops. Same arguments and errors. */
-export async function readToEnd(options: FollowOptions): Promise<void> {
-  const follower = await followTopics(options);
-  await follower.stop();
 }
