@@ -9,7 +9,7 @@ import { testContext } from "../core/testing.ts";
 import type { Event } from "../core/envelope.ts";
 import type { TradeResult } from "../core/trading.ts";
 import { Canaries } from "./canaries.ts";
-import { answeringStrategies } from "./service.ts";
+import { answeringStrategies, canaryVenueList } from "./service.ts";
 
 /** The result that an executor gives for a raw canary, once normalizer and strategy have passed it on. */
 function resultOf(record: OutgoingRecord): Event<TradeResult> {
@@ -97,4 +97,15 @@ test("the strategies that answer are those whose groups read where the canaries 
   ];
   assert.deepEqual(answeringStrategies(groups, "alpaca"), ["dummy"]);
   assert.deepEqual(answeringStrategies(groups.slice(1), "near-intents"), []);
+});
+
+test("venues to probe: those that have a route, or none", () => {
+  assert.deepEqual(canaryVenueList.parse("alpaca, near-intents"), ["alpaca", "near-intents"]);
+  assert.deepEqual(canaryVenueList.parse("none"), []);
+  for (const wrong of ["alpaca,none", "toString"]) {
+    assert.match(
+      canaryVenueList.safeParse(wrong).error?.message ?? "",
+      /expected a list of near-intents, alpaca, or none/,
+    );
+  }
 });

@@ -12,7 +12,7 @@ import { monitoredGroups, watchLag, type MonitoredGroup } from "./lag.ts";
 import { ResultWatch } from "./results.ts";
 
 /** Venues to probe, comma separated; `none` for none. */
-const canaryVenueList = list
+export const canaryVenueList = list
   .transform((names) => (names.length === 1 && names[0] === "none" ? [] : names))
   .refine(
     (names): names is CanaryVenue[] => names.every((name) => (canaryVenues as string[]).includes(name)),
