@@ -17,7 +17,7 @@ async function start(faults: Omit<FaultPlan, "seed">, more: Partial<AlpacaArgume
 }
 
 /** How a client sees its order: an HTTP status, "reset" or "timeout". */
-async function order(id: string = randomUUID()): Promise<string> {
+async function order(id: string = randomUUID(), patienceMs = 10_000): Promise<string> {
   const body = {
     symbol: "AAPL",
     qty: "1",
@@ -30,7 +30,7 @@ async function order(id: string = randomUUID()): Promise<string> {
     method: "POST",
     headers: { "APCA-API-KEY-ID": alpaca.keyId, "APCA-API-SECRET-KEY": alpaca.secret },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(150),
+    signal: AbortSignal.timeout(patienceMs),
   }).catch((error: Error) => error);
   return response instanceof Error
     ? response.name === "TimeoutError"
@@ -70,13 +70,14 @@ describe("Alpaca's faults", () => {
     it(`${kind}: the client sees "${seen}", the book has ${taken} order`, async () => {
       await start({ rates: { [kind]: 1 } });
       const id = randomUUID();
-      assert.equal(await order(id), seen);
-      assert.equal(alpaca.orders().length, taken);
+      const patienceMs = seen === "timeout" ? 600 : 10_000;
+      assert.equal(await order(id, patienceMs), seen);
+      await until("the book", () => alpaca.orders().length === taken || undefined);
       assert.equal(alpaca.faultCounts()[kind], 1);
       assert.equal((await call(alpaca, "GET", path(id))).status, taken === 1 ? 200 : 404);
       assert.equal(alpaca.duplicateOrders(), 0);
-      await order(id);
-      assert.equal(alpaca.duplicateOrders(), taken);
+      await order(id, patienceMs);
+      await until("the duplicate", () => alpaca.duplicateOrders() === taken || undefined);
     });
   }
 
@@ -126,7 +127,7 @@ describe("Alpaca's faults", () => {
   });
 
   it("a stream that broke off lingers, one that was closed does not, and a plan may lack a stream", async () => {
-    await start({ rates: {} }, { lingerMs: 200, streamRefusals: { sip: 409 } });
+    await start({ rates: {} }, { lingerMs: 1_000, streamRefusals: { sip: 409 } });
     assert.equal(alpaca.breakOff(), 1);
     let refused = 0;
     const deadline = Date.now() + 10_000;
