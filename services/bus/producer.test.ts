@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import type { Message, ProducerBatch, RecordMetadata } from "kafkajs";
+import type { Kafka, Message, ProducerBatch, RecordMetadata } from "kafkajs";
 import { testContext } from "../core/testing.ts";
 import {
   BatchingProducer,
   MetadataRouter,
   ProducerQueueFullError,
   RecordTooLargeError,
+  startProducer,
   type ProducerLimits,
 } from "./producer.ts";
 
@@ -248,4 +249,29 @@ test("close() sends what waits, then disconnects", async () => {
   await closed;
   assert.equal(sender.disconnected, true);
   await assert.rejects(send("after"), /closed/);
+});
+
+test("a controller that has just died does not keep a service from starting; other refusals do", async () => {
+  const failing = (...errors: Error[]) => {
+    let attempts = 0;
+    const sender = {
+      connect: async () => {
+        const error = errors[attempts++];
+        if (error !== undefined) throw error;
+      },
+      disconnect: () => Promise.resolve(),
+    };
+    const kafka = { producer: () => sender } as unknown as Kafka;
+    return {
+      start: () => startProducer(kafka, { ...testContext(), onStop: () => undefined }),
+      count: () => attempts,
+    };
+  };
+  const refused = Object.assign(new Error("ECONNREFUSED"), { name: "KafkaJSConnectionError" });
+  const riding = failing(refused, refused);
+  await (await riding.start()).close();
+  assert.equal(riding.count(), 3);
+  const hopeless = failing(new Error("SASL"));
+  await assert.rejects(hopeless.start(), /SASL/);
+  assert.equal(hopeless.count(), 1);
 });

@@ -12,6 +12,8 @@ import type {
   RecordMetadata,
   TopicMessages,
 } from "kafkajs";
+import { setTimeout as delay } from "node:timers/promises";
+import { Backoff } from "../core/backoff.ts";
 import type { ProgressWatch } from "../core/health.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { compression } from "./kafka.ts";
@@ -349,8 +351,29 @@ export async function startProducer(
     retry: { initialRetryTime: 20, maxRetryTime: 2_000, retries: Number.MAX_SAFE_INTEGER },
     createPartitioner: router.createPartitioner,
   });
-  await sender.connect();
+  await connect(sender);
   const producer = new BatchingProducer(sender, router, context, limits);
   context.onStop("producer", () => producer.close());
   return producer;
+}
+
+/** Longest time to try, and the pauses between attempts, in milliseconds. */
+const connectMs = 30_000;
+const connectBackoff = { first: 100, longest: 1_000 };
+
+/**
+ * Connects, also while one broker of several is away: an idempotent producer of kafkajs asks the controller for its id,
+ * and when the metadata still name a controller that has just died, it gives up at once.
+ */
+async function connect(sender: Pick<Producer, "connect">): Promise<void> {
+  const backoff = new Backoff(connectBackoff);
+  const end = Date.now() + connectMs;
+  for (;;) {
+    try {
+      return await sender.connect();
+    } catch (error) {
+      if ((error as Error).name !== "KafkaJSConnectionError" || Date.now() > end) throw error;
+    }
+    await delay(backoff.next());
+  }
 }
