@@ -92,6 +92,18 @@ test("the day after an interrupted one ends with every promise held, its archive
   assert.equal(summary.ok, true);
   assert.equal(summary.events.ingested, 300);
   assert.ok(summary.events.commands > 0 && summary.events.commands === summary.events.results);
+  assert.deepEqual(Object.keys(summary.venues).sort(), ["alpaca", "near-intents"]);
+  for (const [venue, { commands, results }] of Object.entries(summary.venues)) {
+    assert.ok(commands > 0, venue);
+    assert.equal(
+      Object.values(results).reduce((sum, count) => sum + count, 0),
+      commands,
+      venue,
+    );
+  }
+  assert.ok((summary.venues["alpaca"]?.results["FILLED"] ?? 0) > 0);
+  assert.equal(summary.dead_letters, 0);
+  assert.ok(summary.trading_ready_seconds !== null && summary.trading_ready_seconds > 0);
   assert.ok(summary.resources.created > 20 && summary.resources.created === summary.resources.deleted);
   assert.deepEqual([summary.billable_left, summary.duplicates, summary.lost], [0, 0, 0]);
   assert.equal(summary.archive.verified, true);
@@ -103,9 +115,9 @@ test("the day after an interrupted one ends with every promise held, its archive
   assertNothingLeft(lab);
 });
 
-test("a leftover server breaks the day; a second day in the clone is refused meanwhile", async () => {
+test("a leftover server breaks the day, here on a single broker; a second day in the clone is refused meanwhile", async () => {
   const lab = path.join(directory, "leak");
-  const day = startDay(lab, "--events", "20", "--keep");
+  const day = startDay(lab, "--events", "20", "--brokers", "1", "--keep");
   await waitFor(day, "an open day", () => day.said().stderr.includes("stays up until Ctrl-C"));
 
   const second = startDay(lab);

@@ -37,6 +37,9 @@ export interface World {
  */
 const alpacaRequestsPerMinute = 60_000;
 
+/** US dollars of the account: what a day buys it never sells, and a paper account's 100,000 are spent after seconds. */
+const alpacaCash = "10000000";
+
 /** Starts every part; when one fails the others are stopped and its error is thrown. */
 export async function startWorld(
   registry: ProcessRegistry,
@@ -63,8 +66,14 @@ export async function startWorld(
       }),
       (part) => part.stop(),
     ),
-    started(startAlpaca({ market: "replay", seed, requestsPerMinute: alpacaRequestsPerMinute }), (part) =>
-      part.close(),
+    started(
+      startAlpaca({
+        market: "replay",
+        seed,
+        cash: alpacaCash,
+        requestsPerMinute: alpacaRequestsPerMinute,
+      }),
+      (part) => part.close(),
     ),
     started(startNear({ market: "replay", seed }), (part) => part.close()),
   ] as const);
