@@ -8,19 +8,21 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 import { startKafka, type LabKafka } from "../lab/kafka/index.ts";
+import { controlRecord } from "../services/bus/control.ts";
 import { connectKafka, type Kafka } from "../services/bus/kafka.ts";
 import { readPartition } from "../services/bus/partition-log.ts";
 import { startProducer, type BatchingProducer } from "../services/bus/producer.ts";
 import { createTopics } from "../services/bus/topics.ts";
 import { openTransactionalProducer, TransactionLostError } from "../services/bus/transaction.ts";
+import { add } from "../services/core/decimal.ts";
 import { encodeEvent, type Event } from "../services/core/envelope.ts";
-import { decodeEvent, newEvent } from "../services/core/events.ts";
-import type { ExecutionVenue, Settlement } from "../services/core/execution-venue.ts";
+import { decodeEvent, newEvent, type EventType, type PayloadOf } from "../services/core/events.ts";
+import type { ExecutionVenue, ReportedFill, Settlement } from "../services/core/execution-venue.ts";
 import { derivedEventId } from "../services/core/ids.ts";
 import { createLogger } from "../services/core/log.ts";
 import { startService, type RunningService } from "../services/core/service.ts";
 import { testContext } from "../services/core/testing.ts";
-import type { ExecuteTrade, JournalEntry, TradeResult } from "../services/core/trading.ts";
+import type { ExecuteTrade, TradeResult } from "../services/core/trading.ts";
 import { journalRecord } from "../services/execution/journal.ts";
 import { riskVariables } from "../services/execution/risk.ts";
 import { startExecutor } from "../services/execution/service.ts";
@@ -100,15 +102,15 @@ after(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-async function start(name: string): Promise<RunningService> {
+async function start(name: string, venue = venueOf(book, name)): Promise<RunningService> {
   const service = await startService(
     {
       variables: riskVariables,
-      start: (own, limits) => startExecutor(own, () => venueOf(book, name), { limits }),
+      start: (own, limits) => startExecutor(own, () => venue, { limits }),
     },
     {
       environment: {
-        SERVICE_NAME: "executor-near-intents",
+        SERVICE_NAME: `executor-${venue.name}`,
         HTTP_PORT: "0",
         STACK: "dev",
         CLUSTER_ID: "test",
@@ -170,35 +172,25 @@ async function send(count: number): Promise<string[]> {
   return commands.map(({ command }) => command.event_id);
 }
 
-async function results(): Promise<TradeResult[]> {
-  const found: TradeResult[] = [];
+async function read<Type extends EventType>(type: Type): Promise<PayloadOf<Type>[]> {
+  const found: PayloadOf<Type>[] = [];
   for (const partition of partitions) {
     await readPartition({
       kafka,
-      topic: "exec.trade_result",
+      // These topics are called as the type of their events.
+      topic: type,
       partition,
       signal: context.signal,
       logger,
-      onRecord: ({ value }) => void found.push(decodeEvent("exec.trade_result", value).payload),
+      onRecord: ({ value }) => void found.push(decodeEvent(type, value).payload),
     });
   }
   return found;
 }
 
-async function journal(): Promise<JournalEntry[]> {
-  const found: JournalEntry[] = [];
-  for (const partition of partitions) {
-    await readPartition({
-      kafka,
-      topic: "exec.journal",
-      partition,
-      signal: context.signal,
-      logger,
-      onRecord: ({ value }) => void found.push(decodeEvent("exec.journal", value).payload),
-    });
-  }
-  return found;
-}
+const results = () => read("exec.trade_result");
+const journal = () => read("exec.journal");
+const reconciliations = () => read("exec.reconciliation");
 
 /** Waits for a result of each command, and that there is no second one. */
 async function ended(ids: readonly string[]): Promise<TradeResult[]> {
@@ -281,6 +273,113 @@ test("a fenced owner commits neither INTENT nor result, sends nothing, and takes
   assert.equal(callsOf([command.event_id]).length, 1);
   const entries = (await journal()).filter(({ command_id }) => command_id === command.event_id);
   assert.deepEqual(new Set(entries.map(({ epoch }) => epoch)), new Set([before + 2]));
+});
+
+test("the account is compared with what the day began with; a mismatch stops trading until it is released", async () => {
+  const shares = new Map([["AAPL", "7"]]);
+  let report: (fill: ReportedFill) => void = () => undefined;
+  const venue: ExecutionVenue = {
+    name: "alpaca",
+    graceMs: 0,
+    prepare: ({ command_id }) => ({
+      reference: { client_order_id: command_id },
+      symbols: ["AAPL"],
+      notional: "100",
+      submit: () => Promise.resolve({ outcome: "accepted" }),
+    }),
+    settle: (command) => {
+      const isBuy = command.instruction.kind === "place_order" && command.instruction.side === "buy";
+      if (!isBuy) {
+        const reason = { code: "canceled", message: "" };
+        return Promise.resolve({
+          status: "CANCELED",
+          reason,
+          filled: { kind: "order", quantity: "0" },
+          reference: {},
+        });
+      }
+      shares.set("AAPL", add(shares.get("AAPL") ?? "0", "2"));
+      return Promise.resolve({ status: "FILLED", filled: { kind: "order", quantity: "2" }, reference: {} });
+    },
+    account: () =>
+      Promise.resolve({
+        cash: "1000",
+        positions: [...shares].map(([symbol, quantity]) => ({ symbol, quantity })),
+        open_orders: [],
+      }),
+    clock: () => Promise.resolve({ now: Date.now(), isOpen: true }),
+    onFill: (listener) => (report = listener),
+    close: () => Promise.resolve(),
+  };
+  const order = (side: "buy" | "sell") => {
+    const event = newCommand();
+    const { payload } = event;
+    return {
+      ...event,
+      venue: "alpaca",
+      payload: {
+        ...payload,
+        venue: "alpaca",
+        limits: { max_notional: "100" },
+        instruction: {
+          kind: "place_order" as const,
+          symbol: "AAPL",
+          side,
+          quantity: "2",
+          order_type: "market" as const,
+          time_in_force: "day" as const,
+        },
+      },
+    };
+  };
+  const trade = async (side: "buy" | "sell" = "buy") => {
+    const command = order(side);
+    await producer.send({ topic: "cmd.execute_trade", key: "k", partition: 2, value: encodeEvent(command) });
+    return (await ended([command.event_id]))[0];
+  };
+  const kinds = async () => (await reconciliations()).map(({ kind }) => kind);
+  await start("alpaca", venue);
+  assert.equal((await trade())?.status, "FILLED");
+  assert.deepEqual(await kinds(), ["account_baseline"]);
+  const late = await trade("sell");
+  assert.equal(late?.status, "CANCELED");
+  const fill: ReportedFill = {
+    orderId: late.command_id,
+    filled: { kind: "order", quantity: "1", average_price: "10" },
+    reference: {},
+  };
+  report(fill);
+  report(fill);
+  await until("a late fill", async () => (await kinds()).includes("late_fill"));
+  const said = await reconciliations();
+  assert.deepEqual(
+    said.map((each) => [each.kind, each.kind === "late_fill" && each.command_id]),
+    [
+      ["account_baseline", false],
+      ["late_fill", late.command_id],
+    ],
+  );
+  await running.get("alpaca")?.stop();
+
+  // All is as the fills say: 7 + 2. Then somebody sells one by hand.
+  await start("alpaca", venue);
+  await until("a comparison", async () => (await kinds()).includes("account_matched"));
+  await running.get("alpaca")?.stop();
+  shares.set("AAPL", "8");
+  await start("alpaca", venue);
+  await until("a mismatch", async () => (await kinds()).includes("account_mismatch"));
+  const denied = await trade();
+  assert.deepEqual([denied?.status, denied?.reason?.code], ["DENIED", "account_mismatch"]);
+  const release = {
+    type: "kill_switch",
+    state: "released",
+    scope: "alpaca",
+    reason: "looked at",
+    by: "test",
+    at: new Date().toISOString(),
+  } as const;
+  await producer.send(controlRecord(release, "test"));
+  await until("trading again", async () => (await trade())?.status === "FILLED");
 });
 
 test("when one leaves, the other takes its partitions over", async () => {

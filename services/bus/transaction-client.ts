@@ -144,6 +144,7 @@ export class KafkaTransactionClient implements TransactionClient {
   readonly #options: TransactionClientOptions;
   readonly #cluster: TransactionCluster;
   #connected = false;
+  #closed = false;
   #coordinator: Broker | undefined;
   #producer: { producerId: string; producerEpoch: number } | undefined;
   /** Sequence number of the next record, by topic and partition. */
@@ -236,6 +237,7 @@ export class KafkaTransactionClient implements TransactionClient {
   }
 
   async disconnect(): Promise<void> {
+    this.#closed = true;
     if (this.#connected) await this.#cluster.disconnect();
   }
 
@@ -251,7 +253,7 @@ export class KafkaTransactionClient implements TransactionClient {
         return await this.#inTime(request());
       } catch (error) {
         if (isFenced(error)) throw new TransactionLostError(transactionalId, step, error, true);
-        if (performance.now() >= this.#deadline) {
+        if (this.#closed || performance.now() >= this.#deadline) {
           throw new TransactionLostError(transactionalId, step, error, false);
         }
         if (typeOf(error) === "CONCURRENT_TRANSACTIONS") {
@@ -301,6 +303,7 @@ export class KafkaTransactionClient implements TransactionClient {
   /** After an error: the coordinator and the leaders may be others now. */
   async #recover(error: unknown): Promise<void> {
     this.#coordinator = undefined;
+    if (this.#closed) return;
     const { name, host, port } = error as { name?: string; host?: string; port?: number };
     if (name === "KafkaJSConnectionClosedError" && host !== undefined && port !== undefined) {
       this.#cluster.removeBroker({ host, port });

@@ -129,18 +129,24 @@ export class TransactionalProducer {
     this.#closed = true;
     while (this.#pumping !== undefined) await this.#pumping;
     await this.#endIdle();
-    await this.#client.disconnect().catch((error: unknown) => {
-      this.#context.logger.debug({ err: error, transactionalId: this.#id }, "could not disconnect");
-    });
+    await this.#disconnect();
   }
 
-  /** Gives up at once what is queued or under way: as {@link close}, but nothing more is committed knowingly. */
+  /**
+   * Gives up at once what is queued or under way; whether the transaction that is being committed counts, the log tells.
+   * Never rejects.
+   */
   async abandon(): Promise<void> {
     this.#closed = true;
     this.#fail(this.#lostBy("abandon", new Error("given up")), []);
-    while (this.#pumping !== undefined) await this.#pumping;
     clearTimeout(this.#idle);
-    await this.#client.disconnect().catch(() => undefined);
+    await this.#disconnect();
+  }
+
+  async #disconnect(): Promise<void> {
+    await this.#client.disconnect().catch((error: unknown) => {
+      this.#context.logger.debug({ err: error, transactionalId: this.#id }, "could not disconnect");
+    });
   }
 
   async #pump(): Promise<void> {

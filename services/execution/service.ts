@@ -25,8 +25,8 @@ export interface ExecutorArguments {
   /**
    * Where journal entries and results are committed. Default: a transactional producer for each partition, which
    * fences its predecessor. Nothing in the environment changes it. An entry point of the lab can show with it that a test
-   * of promise 1 is able to fail: a log under an id of its own fences nobody; one that swallows INTENT entries lets the
-   * venue be called first.
+   * of promise 1 is able to fail: `openTransactionalProducer` with a transactional id that nobody else has fences nobody,
+   * so a frozen owner that wakes commits INTENTs and sends what its successor has sent.
    */
   openLog?: OpenLog;
 }
