@@ -1,5 +1,6 @@
 /** `npm run bench`: see `--help`. */
 import { spawnSync } from "node:child_process";
+import { setMaxListeners } from "node:events";
 import { mkdirSync } from "node:fs";
 import { labDirectories } from "../lab/directories.ts";
 import { describeError, exitCodes, LabError } from "../lab/errors.ts";
@@ -38,7 +39,12 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Benc
     costs: [],
     failures: [],
   };
-  const world = await BenchWorld.start({ brokers: options.brokers, onProgress: progress, signal });
+  const world = await BenchWorld.start({
+    brokers: options.brokers,
+    onProgress: progress,
+    signal,
+    profile: options.profile,
+  });
   // A signal ends the measurement's processes at once; what waits for them then fails and the world is stopped.
   const interrupt = (): void => void world.registry.stopAll(500);
   signal.addEventListener("abort", interrupt);
@@ -55,7 +61,6 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Benc
               await measurePath(world, {
                 rate,
                 seconds: options.quick ? 5 : 20,
-                profile: options.profile,
                 onProgress: progress,
               }),
             );
@@ -86,6 +91,8 @@ async function main(): Promise<number> {
   mkdirSync(labDirectories.root, { recursive: true });
   await checkPrerequisites();
   const interrupted = new AbortController();
+  // Every measurement listens while it runs.
+  setMaxListeners(0, interrupted.signal);
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.once(signal, () => {
       progress(`${signal}: cleaning up`);

@@ -13,7 +13,7 @@ export interface BenchOptions {
   brokers: 1 | 3;
   quick: boolean;
   json: boolean;
-  /** Folder that the services' CPU profiles are written to, in the whole path. */
+  /** Folder that CPU profiles are written to. */
   profile: string | undefined;
 }
 
@@ -30,7 +30,7 @@ Names (default: all), measured in this order:
 
   --brokers 1|3   brokers to start; with 3 everything is replicated three times (default 1)
   --quick         one short round each: shows that it works, its figures are rough (about 2 minutes)
-  --profile DIR   path: CPU profiles of the services go there (.cpuprofile, for Chrome's developer tools)
+  --profile DIR   CPU profiles of all measured Node processes go there, a folder each
   --json          only JSON on standard output; the tables go to standard error
   --help          this text
 

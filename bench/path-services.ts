@@ -1,5 +1,4 @@
 /** The services of the path as processes of their own, each started by its entry point, as its pod would. */
-import { mkdirSync } from "node:fs";
 import type { LabNear } from "../lab/venues/near/index.ts";
 import { projectDirectory } from "../lab/directories.ts";
 import type { LabProcess } from "../lab/processes.ts";
@@ -24,14 +23,13 @@ export interface ServicesArguments {
   tap: NearTap;
   /** Percentage of the quotes that the strategy answers. */
   percent: number;
-  /** Folder for CPU profiles, written when a service stops; undefined: none. */
-  profile: string | undefined;
+  /** Tells the CPU profiles of several runs apart. */
+  label: string;
 }
 
 /** Starts the services, last in the flow first, so that nothing waits for them. @throws MeasurementError */
 export async function startServices(args: ServicesArguments): Promise<LabProcess[]> {
-  const { world, near, tap, profile } = args;
-  if (profile !== undefined) mkdirSync(profile, { recursive: true });
+  const { world, near, tap } = args;
   const common = {
     PATH: process.env["PATH"],
     HTTP_PORT: "0",
@@ -49,14 +47,10 @@ export async function startServices(args: ServicesArguments): Promise<LabProcess
     RISK_MAX_ORDERS_PER_MINUTE: "1000000",
   };
   const starting = [...pathServices].reverse().map(async (name) => {
-    const profiling =
-      profile === undefined
-        ? []
-        : ["--cpu-prof", `--cpu-prof-dir=${profile}`, `--cpu-prof-name=${name}.cpuprofile`];
     const started = await world.registry.start(
       name,
       process.execPath,
-      [...profiling, "--import", "tsx", `services/apps/${name}.ts`],
+      [...world.profiling(`${name}-${args.label}`), "--import", "tsx", `services/apps/${name}.ts`],
       {
         cwd: projectDirectory,
         // Quotes come straight from the relay; only what the executor says and hears passes the tap.

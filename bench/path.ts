@@ -50,8 +50,6 @@ export interface PathArguments {
   rate: number;
   /** Measured; {@link warmupSeconds} come before. */
   seconds: number;
-  /** See the command line. */
-  profile: string | undefined;
   onProgress: (line: string) => void;
 }
 
@@ -85,7 +83,7 @@ export async function measurePath(world: BenchWorld, args: PathArguments): Promi
   });
   try {
     const percent = Math.max(1, Math.round((commandsPerSecond / rate) * 100));
-    services = await startServices({ world, near, tap, percent, profile: args.profile });
+    services = await startServices({ world, near, tap, percent, label: `${rate}` });
     const failed = Promise.race(
       services.map(({ name, exited }) =>
         exited.then((code) => {

@@ -29,6 +29,8 @@ export interface WorldArguments {
   /** Told what is being done, one short line at a time. */
   onProgress: (line: string) => void;
   signal: AbortSignal;
+  /** Folder for the CPU profiles of all Node processes that are measured; undefined: none. */
+  profile: string | undefined;
 }
 
 /** The day that the benchmarks' services believe it is. */
@@ -51,6 +53,7 @@ export class BenchWorld {
   readonly directory: string;
   readonly signal: AbortSignal;
   readonly #classPath: string;
+  readonly #profile: string | undefined;
   #lastTopic = 0;
 
   private constructor(
@@ -60,6 +63,7 @@ export class BenchWorld {
     directory: string,
     classPath: string,
     signal: AbortSignal,
+    profile: string | undefined,
   ) {
     this.kafka = kafka;
     this.admin = admin;
@@ -67,10 +71,11 @@ export class BenchWorld {
     this.directory = directory;
     this.#classPath = classPath;
     this.signal = signal;
+    this.#profile = profile;
   }
 
   /** @throws KafkaInstallError, KafkaStartError; nothing is left running then. */
-  static async start({ brokers, onProgress, signal }: WorldArguments): Promise<BenchWorld> {
+  static async start({ brokers, onProgress, signal, profile }: WorldArguments): Promise<BenchWorld> {
     const registry = new ProcessRegistry(labDirectories.processes);
     await registry.endLeftovers();
     const directory = path.join(labDirectories.root, `bench-${process.pid}`);
@@ -97,7 +102,7 @@ export class BenchWorld {
         replicationFactor: brokers,
         minInsyncReplicas: brokers === 3 ? 2 : 1,
       });
-      return new BenchWorld(kafka, admin, registry, directory, `${classes}:${libraries}/*`, signal);
+      return new BenchWorld(kafka, admin, registry, directory, `${classes}:${libraries}/*`, signal, profile);
     } catch (error) {
       await registry.close(1_000);
       await rm(directory, { recursive: true, force: true });
@@ -163,13 +168,20 @@ export class BenchWorld {
   }
 
   /** Runs one measurement of ours in a process of its own. @throws MeasurementError */
-  async worker<Result>(options: WorkerOptions, nodeArguments: readonly string[] = []): Promise<Result> {
+  async worker<Result>(options: WorkerOptions): Promise<Result> {
     const program = ["--import", "tsx", path.join(folder, "worker.ts"), JSON.stringify(options)];
     const printed = await this.#run(`bench-${options.mode}`, process.execPath, [
-      ...nodeArguments,
+      ...this.profiling(options.mode),
       ...program,
     ]);
     return JSON.parse(printed.trim().split("\n").at(-1) ?? "null") as Result;
+  }
+
+  /** What Node is told so that it writes a CPU profile at its end, where that was asked for. */
+  profiling(name: string): string[] {
+    return this.#profile === undefined
+      ? []
+      : ["--cpu-prof", `--cpu-prof-dir=${path.resolve(this.#profile, name)}`];
   }
 
   async #run(name: string, command: string, args: readonly string[]): Promise<string> {

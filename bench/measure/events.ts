@@ -1,7 +1,12 @@
 /** What our code costs for one event, on one thread, without Kafka. */
+import { nearAssets } from "../../lab/session/index.ts";
+import { partitionOfKey } from "../../services/bus/partition-of-key.ts";
+import { topics } from "../../services/bus/topics.ts";
 import { encodeEvent } from "../../services/core/envelope.ts";
 import { decodeEvent } from "../../services/core/events.ts";
 import { uuidV5 } from "../../services/core/ids.ts";
+import { dummyStrategy } from "../../services/strategies/dummy.ts";
+import { Reactor } from "../../services/strategies/reactor.ts";
 import { demandRecord, normalizeQuote } from "../../services/venues/near-intents/normalize.ts";
 import { rawQuote, sampleEvents } from "../samples.ts";
 import { median } from "../statistics.ts";
@@ -31,30 +36,54 @@ function cost(work: () => unknown, milliseconds: number): number {
   return (median(bursts) * 1_000) / burst;
 }
 
-/** Measures parsing alone, decoding with validation, encoding, and what stands between two topics. */
-export function measureEvents(options: EventsOptions): EventCosts {
-  const { milliseconds } = options;
+/** Measures what stands between two topics, then parsing alone, decoding with validation, and encoding. */
+export function measureEvents({ milliseconds }: EventsOptions): EventCosts {
   const costs: { name: string; microseconds: number; bytes: number }[] = [];
-  for (const { type, event } of sampleEvents()) {
-    const value = encodeEvent(event);
-    const add = (name: string, work: () => unknown): void => {
-      costs.push({ name: `${name} ${type}`, microseconds: cost(work, milliseconds), bytes: value.length });
-    };
-    add("JSON.parse", () => JSON.parse(value.toString("utf8")) as unknown);
-    add("decode + validate", () => decodeEvent(type, value));
-    add("encode", () => encodeEvent(event));
-  }
+  const add = (name: string, bytes: number, work: () => unknown): void => {
+    costs.push({ name, microseconds: cost(work, milliseconds), bytes });
+  };
+  const samples = sampleEvents();
+  // First, because a service that normalizes or reacts sees few kinds of events, and V8 compiles for those.
   const raw = rawQuote();
-  const { length: bytes } = encodeEvent(raw);
-  costs.push({
-    name: "normalize + encode near-intents quote",
-    microseconds: cost(() => demandRecord(normalizeQuote(raw)), milliseconds),
-    bytes,
-  });
-  costs.push({
-    name: "derive an event id",
-    microseconds: cost(() => uuidV5(raw.event_id), milliseconds),
-    bytes: 36,
-  });
+  add("normalize a NEAR quote, encode", encodeEvent(raw).length, () => demandRecord(normalizeQuote(raw)));
+  const demand = samples.find(({ type }) => type === "norm.swap_demand")?.event;
+  if (demand === undefined) throw new Error("there is no sample of norm.swap_demand");
+  for (const percent of [0, 100]) {
+    const react = reaction(encodeEvent(demand), percent);
+    add(
+      `strategy-dummy: decode, react${percent === 0 ? ", no command" : ", one command encoded"}`,
+      encodeEvent(demand).length,
+      react,
+    );
+  }
+  add("partition of a pair's key", Buffer.byteLength(pairKey), () => partitionOfKey(pairKey, 3));
+  add("derive an event id", 36, () => uuidV5(raw.event_id));
+  for (const { type, event } of samples) {
+    const value = encodeEvent(event);
+    add(`JSON.parse ${type}`, value.length, () => JSON.parse(value.toString("utf8")) as unknown);
+    add(`decode + validate ${type}`, value.length, () => decodeEvent(type, value));
+    add(`encode ${type}`, value.length, () => encodeEvent(event));
+  }
   return costs;
+}
+
+const pairKey = nearAssets
+  .slice(2, 4)
+  .map(({ id }) => id)
+  .join("|");
+
+/** Takes the same demand again and again, each time at the next offset. */
+function reaction(value: Buffer, percent: number): () => unknown {
+  const topic = topics.swapDemand.name;
+  const reactor = new Reactor(dummyStrategy({ percent, moveBasisPoints: 20 }), topic);
+  const record = {
+    topic,
+    partition: 0,
+    timestamp: Date.now(),
+    key: Buffer.from(pairKey),
+    value,
+    headers: {},
+  };
+  let offset = 0;
+  return () => reactor.take({ ...record, offset: String(offset++) });
 }
