@@ -78,6 +78,8 @@ export class TransactionalProducer {
   readonly #partitions: readonly TopicPartition[];
   readonly #context: TransactionalProducerOptions["context"];
   #queue: Entry[] = [];
+  /** What the present transaction holds. */
+  #batch: Entry[] = [];
   #pumping: Promise<void> | undefined;
   /** The transaction that is open, or being opened. */
   #open: Promise<void> | undefined;
@@ -138,7 +140,7 @@ export class TransactionalProducer {
    */
   async abandon(): Promise<void> {
     this.#closed = true;
-    this.#fail(this.#lostBy("abandon", new Error("given up")), []);
+    this.#fail(this.#lostBy("abandon", new Error("given up")));
     clearTimeout(this.#idle);
     await this.#disconnect();
   }
@@ -153,13 +155,14 @@ export class TransactionalProducer {
     clearTimeout(this.#idle);
     while (this.#queue.length > 0 && this.#lost === undefined) {
       const batch = this.#take();
+      this.#batch = batch;
       try {
         this.#open ??= this.#client.begin(this.#partitions);
         await this.#open;
         await this.#client.write(batch.flatMap(({ records }) => records));
         await this.#client.commit();
       } catch (error) {
-        this.#fail(this.#lostBy("transaction", error), batch);
+        this.#fail(this.#lostBy("transaction", error));
         break;
       }
       for (const { records, resolve } of batch) {
@@ -180,7 +183,7 @@ export class TransactionalProducer {
     const opening = this.#client.begin(this.#partitions);
     this.#open = opening;
     // Whoever takes the id meanwhile shows here first.
-    opening.catch((error: unknown) => this.#fail(this.#lostBy("begin", error), []));
+    opening.catch((error: unknown) => this.#fail(this.#lostBy("begin", error)));
   }
 
   /** Ends the open transaction, which holds no records. */
@@ -191,7 +194,7 @@ export class TransactionalProducer {
     this.#open = undefined;
     this.#pumping = open
       .then(() => this.#client.commit())
-      .catch((error: unknown) => this.#fail(this.#lostBy("idle", error), []))
+      .catch((error: unknown) => this.#fail(this.#lostBy("idle", error)))
       .then(() => this.#pump());
     await this.#pumping;
   }
@@ -215,9 +218,9 @@ export class TransactionalProducer {
       : new TransactionLostError(this.#id, step, error, false);
   }
 
-  #fail(error: TransactionLostError, batch: readonly Entry[]): void {
+  #fail(error: TransactionLostError): void {
     const cause = (this.#lost ??= error);
-    const waiting = [...batch, ...this.#queue.splice(0)];
+    const waiting = [...this.#batch, ...this.#queue.splice(0)];
     for (const { reject } of waiting) reject(cause);
     this.#report(cause);
   }
