@@ -120,14 +120,14 @@ export class NearVenue implements ExecutionVenue {
       symbols: [asset_in, asset_out],
       // Base units of two assets: nobody has told a price in money.
       notional: undefined,
-      submit: () => this.#submit(hash, response),
+      submit: () => this.#submit(hash, response, fromInstant(command.deadline)),
     };
   }
 
-  async #submit(quoteHash: string, response: object): Promise<Submission> {
+  async #submit(quoteHash: string, response: object, deadline: number): Promise<Submission> {
     // Registered before sending: the news may come right behind the answer.
     this.#watches.set(quoteHash, new QuoteWatch());
-    const submission = toSubmission(await this.#relay.request("quote_response", [response]));
+    const submission = toSubmission(await this.#relay.request("quote_response", [response], deadline));
     if (submission.outcome === "rejected" || submission.outcome === "not_sent") {
       this.#watches.delete(quoteHash);
     }

@@ -66,6 +66,9 @@ async function world(rpc: (request: Request) => { status: number; body: string }
   return { relay, sockets, requests, used, headers, connections: () => connections };
 }
 
+const request = (relay: Relay, parameter: number, end = Date.now() + 60_000) =>
+  relay.request("quote_response", [parameter], end);
+
 const notFound = () => ({
   status: 200,
   body: '{"jsonrpc":"2.0","id":1,"result":{"intent_hash":"h","status":"NOT_FOUND_OR_NOT_VALID"}}',
@@ -73,7 +76,7 @@ const notFound = () => ({
 
 test("each request gets its own answer, whatever their order", async () => {
   const { relay, sockets, requests } = await world(notFound);
-  const [first, second] = [relay.request("quote_response", [1]), relay.request("quote_response", [2])];
+  const [first, second] = [request(relay, 1), request(relay, 2)];
   await until("both requests", () => requests.length === 2);
   const answer = (id: number | undefined, body: object) => sockets[0]?.send(JSON.stringify({ id, ...body }));
   answer(requests[1]?.id, { error: { code: -1, message: "late" } });
@@ -83,15 +86,33 @@ test("each request gets its own answer, whatever their order", async () => {
   assert.equal(answers[1].kind === "answered" && answers[1].response.error?.message, "late");
 });
 
-test("no answer in time, and a connection that ends, leave the outcome open; no connection sends nothing", async () => {
-  const { relay, sockets, requests, connections } = await world(notFound);
-  assert.equal((await relay.request("quote_response", [1])).kind, "unanswered");
-  const cut = relay.request("quote_response", [2]);
+test("no answer in time, and a connection that ends, leave the outcome open", async () => {
+  const { relay, sockets, requests } = await world(notFound);
+  assert.equal((await request(relay, 1)).kind, "unanswered");
+  const cut = request(relay, 2);
   await until("the request", () => requests.length === 2);
   sockets[0]?.terminate();
   assert.equal((await cut).kind, "unanswered");
-  assert.equal((await relay.request("quote_response", [3])).kind, "not_sent");
+});
+
+test("without a connection a request waits for one, but not beyond its time, and not when there will be none", async () => {
+  const { relay, sockets, requests, connections } = await world(notFound);
+  const cut = request(relay, 1);
+  await until("the request", () => requests.length === 1);
+  sockets[0]?.terminate();
+  await cut;
+  const late = request(relay, 2, Date.now() - 1);
+  const waiting = request(relay, 3);
+  assert.equal((await late).kind, "not_sent");
   await until("reconnected", () => connections() === 2);
+  await until("the request that waited", () => requests.length === 2);
+  assert.deepEqual(requests[1]?.params, [3]);
+  sockets[1]?.terminate();
+  await waiting;
+  const hopeless = request(relay, 4);
+  await relay.close();
+  assert.equal((await hopeless).kind, "not_sent");
+  assert.equal(requests.length, 2);
 });
 
 test("status events come in both shapes", async () => {

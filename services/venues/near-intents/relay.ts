@@ -55,6 +55,8 @@ export interface RelayOptions {
 
 const subscribeId = 1;
 const rpcTimeoutMs = 5_000;
+/** Longest wait for a connection before a request counts as not sent: a start or a reconnection takes less. */
+const connectMs = 5_000;
 /** Questions over HTTP at the same time. */
 const rpcConcurrency = 32;
 
@@ -66,6 +68,8 @@ export class Relay {
   #lastId = subscribeId;
   #asking = 0;
   #askWaiters: (() => void)[] = [];
+  #connectionWaiters: (() => void)[] = [];
+  #closed = false;
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -88,6 +92,7 @@ export class Relay {
           session.fail("subscription refused", { message: message.error.message });
         } else {
           session.established();
+          this.#wakeForConnection();
           options.listener.onReconnected();
         }
       },
@@ -101,10 +106,18 @@ export class Relay {
     });
   }
 
-  /** Sends a request over the WebSocket and waits for its answer. */
-  request(method: string, params: unknown[]): Promise<RelayAnswer> {
+  /**
+   * Sends a request over the WebSocket, as soon as there is a connection, and waits for its answer.
+   * @param until nothing is sent from then on, milliseconds since the epoch; it waits for a connection at most 5 s.
+   */
+  async request(method: string, params: unknown[], until: number): Promise<RelayAnswer> {
+    const end = Math.min(until, Date.now() + connectMs);
+    while (this.#feed.session === undefined && !this.#closed && Date.now() < end) {
+      await this.#connection(end - Date.now());
+    }
     const session = this.#feed.session;
-    if (session === undefined) return Promise.resolve({ kind: "not_sent" });
+    // The process may have stood still while it waited: nothing is between this look and the sending.
+    if (session === undefined || Date.now() >= until) return { kind: "not_sent" };
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve) => {
@@ -151,7 +164,24 @@ export class Relay {
   }
 
   close(): Promise<void> {
+    this.#closed = true;
+    this.#wakeForConnection();
     return this.#feed.close();
+  }
+
+  /** Resolves when there is a connection (or none will be), or after `ms`. */
+  #connection(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#connectionWaiters.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #wakeForConnection(): void {
+    for (const wake of this.#connectionWaiters.splice(0)) wake();
   }
 
   async #rpc(method: string, params: unknown): Promise<unknown> {
