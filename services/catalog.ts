@@ -90,7 +90,7 @@ export const catalog: readonly Deployable[] = [
     reads: ["*"],
     writes: [],
     secrets: ["archive-credentials"],
-    requests: { cpu: "100m", memory: "192Mi" },
+    requests: { cpu: "100m", memory: "224Mi" },
     limits: { cpu: "1000m", memory: "512Mi" },
   },
   {

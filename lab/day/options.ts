@@ -14,7 +14,7 @@ export interface DayOptions {
   events: number;
   /** Venue messages a second, over all feeds. Default 250. */
   rate: number;
-  /** Seed of everything that is made up; the same seed and number of events give the same counts. Default 1. */
+  /** Seed of everything that is made up; the same seed and number of events give the same events and commands. Default 1. */
   seed: number;
   /** NDJSON file of Alpaca messages to replay instead of the S&P 500's bars. */
   feed: string | undefined;
@@ -31,7 +31,7 @@ export const usage = `npm start -- [options]: one whole trading day in the lab
   --brokers 3|1         Kafka brokers; with 1 there is one copy of everything (default 3)
   --events N            venue messages to take in, over all feeds, at least 1 (default 5000)
   --rate N              venue messages a second (default 250)
-  --seed N              seed of all that is made up; same seed and N, same counts (default 1)
+  --seed N              seed of all that is made up; same seed and N, same events and commands (default 1)
   --feed FILE           replay NDJSON of Alpaca messages instead of the S&P 500's bars
   --keep                stay up after the session until Ctrl-C; then seal and destroy
   --json                print exactly the summary object on standard output; progress goes to standard error
