@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { withAdmin } from "../bus/cluster-admin.ts";
 import { connectKafka, type Kafka } from "../bus/kafka.ts";
 import { createTopics } from "../bus/topics.ts";
-import { readConfig, serviceVariables } from "../core/config.ts";
+import { ConfigError, readConfig, serviceVariables } from "../core/config.ts";
 import { sessionOf } from "../core/exchange-calendar.ts";
 import { createLogger, type Logger } from "../core/log.ts";
 import { toInstant } from "../core/time.ts";
@@ -33,6 +33,12 @@ export async function prepareDay(
     level: config.LOG_LEVEL,
     secrets: [config.S3_ACCESS_KEY_ID, config.S3_SECRET_ACCESS_KEY],
   });
+  const { KAFKA_REPLICATION_FACTOR: copies, KAFKA_MIN_INSYNC_REPLICAS: needed } = config;
+  if (needed > copies) {
+    throw new ConfigError([
+      `KAFKA_MIN_INSYNC_REPLICAS: is ${needed}, but KAFKA_REPLICATION_FACTOR is ${copies}: no record could be written`,
+    ]);
+  }
   const session = sessionOf(config.BUSINESS_DATE);
   if (session === undefined) {
     logger.warn(

@@ -70,7 +70,7 @@ export function readControl(record: Pick<ReceivedRecord, "value">): ControlMessa
 /** Arguments of {@link followControl}. */
 export interface FollowControlOptions {
   kafka: Kafka;
-  context: Pick<ServiceContext, "fatal" | "logger" | "settings">;
+  context: Pick<ServiceContext, "fatal" | "health" | "logger" | "settings">;
   /** Called for every message, from the oldest on, in order. Throwing is fatal. */
   onMessage(message: ControlMessage): void;
 }

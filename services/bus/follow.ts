@@ -16,12 +16,16 @@ export interface FollowOptions {
   topics: readonly string[];
   /** Name of the reader; the group is called `<name>-<random>`. */
   name: string;
-  context: Pick<ServiceContext, "fatal" | "logger">;
+  /** With `health`, a reader that no broker answers for five minutes makes the service unhealthy. */
+  context: Pick<ServiceContext, "fatal" | "logger"> & Partial<Pick<ServiceContext, "health">>;
   /** Called for every record, in order within a partition. Throwing is fatal. */
   onRecord(record: ReceivedRecord): void;
   /** How long a broker may hold an empty fetch, in milliseconds: the price of idling against the time to stop. Default 100. */
   maxWaitTimeInMs?: number;
 }
+
+/** Longer than brokers need to restart: what is followed is acted on seldom, and a restart of the reader would not help. */
+const maximumSilenceMs = 300_000;
 
 /** A reader that has read everything there was when it started, and goes on reading. */
 export interface Follower {
@@ -60,7 +64,11 @@ export async function followTopics(options: FollowOptions): Promise<Follower> {
     heartbeatInterval: 2_000,
     retry: { initialRetryTime: 100, maxRetryTime: 2_000, retries: 12 },
   });
+  const watch = context.health?.watch(`reader of ${topics.join(", ")}`, maximumSilenceMs);
+  // An answered fetch is progress, also an empty one.
+  consumer.on(consumer.events.FETCH, () => watch?.progress());
   const stop = async (): Promise<void> => {
+    watch?.end();
     try {
       await consumer.disconnect();
       await admin.deleteGroups([groupId]);

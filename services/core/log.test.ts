@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createLogger, forEvent } from "./log.ts";
+import { createLogger, forEvent, withoutSecrets } from "./log.ts";
 
 function capture(secrets: string[] = []) {
   const lines: string[] = [];
@@ -23,6 +23,13 @@ test("a secret is never printed, wherever it appears", () => {
     assert.match(line, /\[redacted\]/);
     JSON.parse(line);
   }
+});
+
+test("a secret is taken out of plain text, too", () => {
+  assert.equal(
+    withoutSecrets('failed with se"cret\\token', ['se"cret\\token', "with"]),
+    "failed with [redacted]",
+  );
 });
 
 test("fields that hold secrets by their name are redacted", () => {

@@ -38,12 +38,17 @@ export interface LoggerOptions {
   destination?: DestinationStream;
 }
 
+/** A text without the secrets in it, as they are and as JSON escapes them. Values shorter than 6 characters stay. */
+export function withoutSecrets(text: string, secrets: readonly string[]): string {
+  return secrets
+    .filter((value) => value.length >= 6)
+    .flatMap((value) => [JSON.stringify(value).slice(1, -1), value])
+    .reduce((safe, value) => safe.replaceAll(value, "[redacted]"), text);
+}
+
 /** Makes the logger of a service. */
 export function createLogger(options: LoggerOptions): Logger {
-  // A secret stands in a line as JSON escapes it.
-  const hidden = (options.secrets ?? [])
-    .filter((value) => value.length >= 6)
-    .map((value) => JSON.stringify(value).slice(1, -1));
+  const secrets = options.secrets ?? [];
   return pino(
     {
       level: options.level ?? "info",
@@ -55,7 +60,7 @@ export function createLogger(options: LoggerOptions): Logger {
         censor: "[redacted]",
       },
       hooks: {
-        streamWrite: (line) => hidden.reduce((safe, value) => safe.replaceAll(value, "[redacted]"), line),
+        streamWrite: (line) => withoutSecrets(line, secrets),
       },
     },
     options.destination ?? pino.destination({ dest: 1, sync: true }),

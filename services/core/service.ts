@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import type { z } from "zod";
 import { ConfigError, readConfig, serviceVariables, type ServiceSettings } from "./config.ts";
 import { Health } from "./health.ts";
-import { createLogger, type Logger } from "./log.ts";
+import { createLogger, type Logger, withoutSecrets } from "./log.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 
 /** Longest time for an orderly stop, in milliseconds; below the pod's grace period of 30 s. */
@@ -156,7 +156,8 @@ export async function runService<Shape extends z.ZodRawShape>(
       process.exit(2);
     }
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    process.stderr.write(`The service could not start: ${reason}\n`);
+    const secrets = (definition.secrets ?? []).map((name) => process.env[name] ?? "");
+    process.stderr.write(`The service could not start: ${withoutSecrets(reason, secrets)}\n`);
     process.exit(1);
   }
   // What nobody caught is a bug: stop in order, so that what was acknowledged stays consistent, then exit 1.
