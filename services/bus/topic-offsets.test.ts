@@ -51,3 +51,16 @@ test("a broker that does not know yet that it leads a new partition is asked aga
   assert.deepEqual(await topicOffsets(admin, "new"), offsets);
   assert.equal(calls, 2);
 });
+
+test("a leader that has just died does not end the question", async () => {
+  let calls = 0;
+  const admin = {
+    fetchTopicOffsets: async () => {
+      calls += 1;
+      if (calls < 3) throw Object.assign(new Error("ECONNREFUSED"), { name: "KafkaJSConnectionError" });
+      return offsets;
+    },
+  };
+  assert.deepEqual(await topicOffsets(admin, "led elsewhere now"), offsets);
+  assert.equal(calls, 3);
+});

@@ -20,7 +20,7 @@ const queues = new WeakMap<Pick<Admin, "fetchTopicOffsets">, Promise<unknown>>()
  * The offsets of all partitions of a topic. Calls through one admin run one after the other, because overlapping ones
  * of kafkajs (2.2.4) can meet metadata that lacks the topic of the later call; they then fail with a TypeError,
  * which is repeated here until the metadata is complete. So is a broker's answer that it does not lead a partition: it
- * has not heard yet of a topic that was just created.
+ * has not heard yet of a topic that was just created. And so is the question to a leader that has just died.
  * @throws KafkaJSError when the topic does not exist or no broker answers.
  */
 export function topicOffsets(
@@ -50,7 +50,20 @@ async function fetchOffsets(
   }
 }
 
+/** A broker went away: the next attempt asks the new leader. kafkajs does not repeat the question by itself. */
+const connectionErrors: readonly string[] = [
+  "KafkaJSConnectionError",
+  "KafkaJSConnectionClosedError",
+  "KafkaJSBrokerNotFound",
+  "KafkaJSRequestTimeoutError",
+];
+
 /** Whether the same question may be answered a moment later. */
 function isPassing(error: unknown): boolean {
-  return error instanceof TypeError || (error as { type?: unknown }).type === "NOT_LEADER_FOR_PARTITION";
+  const { name, type } = error as { name?: string; type?: unknown };
+  return (
+    error instanceof TypeError ||
+    type === "NOT_LEADER_FOR_PARTITION" ||
+    (name !== undefined && connectionErrors.includes(name))
+  );
 }
