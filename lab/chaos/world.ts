@@ -150,7 +150,7 @@ export class ChaosWorld {
       cash: "100000000000",
       requestsPerMinute: 60_000,
     });
-    const logger = createLogger({ service: "chaos", level: "error" });
+    const logger = createLogger({ service: "chaos", level: "fatal" });
     const client = connectKafka({ brokers: kafka.brokers, clientId: "chaos", logger });
     const admin = client.admin();
     await admin.connect();
