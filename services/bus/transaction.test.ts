@@ -107,6 +107,19 @@ for (const step of ["begin", "write", "commit"]) {
   });
 }
 
+test("records that are not urgent leave with the next ones, in order, or by themselves after a while", async () => {
+  const { client, producer } = make();
+  const patient = producer.send([record("1")], false);
+  await turn();
+  assert.deepEqual(client.steps, []);
+  await Promise.all([patient, producer.send([record("2")])]);
+  await producer.send([record("3")], false);
+  const last = producer.send([record("4")], false);
+  await producer.close();
+  await last;
+  assert.deepEqual(client.committed.slice(0, 3), [["1", "2"], ["3"], ["4"]]);
+});
+
 test("what is given up is not waited for, and whoever waits is told", async () => {
   const { client, producer } = make();
   client.hold();

@@ -25,6 +25,9 @@ const transactionTimeoutMs = 10_000;
 /** An open transaction without records is closed after this time, in milliseconds, far below its timeout. */
 const idleMs = 1_000;
 
+/** How long records that are not urgent wait for others to leave with, in milliseconds. */
+const patienceMs = 25;
+
 /** Bounds of one transaction: the brokers take batches of at most 1 MiB. */
 const maximumRecords = 1_000;
 const maximumBytes = 900_000;
@@ -84,6 +87,7 @@ export class TransactionalProducer {
   /** The transaction that is open, or being opened. */
   #open: Promise<void> | undefined;
   #idle: NodeJS.Timeout | undefined;
+  #patience: NodeJS.Timeout | undefined;
   #lost: TransactionLostError | undefined;
   #closed = false;
   #report: (error: TransactionLostError) => void = () => undefined;
@@ -107,10 +111,11 @@ export class TransactionalProducer {
   /**
    * Writes records, all of them in one transaction; records of several calls may share it. In each partition the order
    * is that of the calls.
+   * @param urgent false: may wait a little for others, since nobody waits for these records themselves.
    * @returns a promise that resolves when the transaction is committed.
    * @throws (rejects) TransactionLostError, after which every call fails; RecordTooLargeError.
    */
-  send(records: readonly TransactionRecord[]): Promise<void> {
+  send(records: readonly TransactionRecord[], urgent = true): Promise<void> {
     if (this.#lost !== undefined) return Promise.reject(this.#lost);
     if (this.#closed) return Promise.reject(this.#lostBy("send", new Error("the producer is closed")));
     let bytes = 0;
@@ -122,13 +127,19 @@ export class TransactionalProducer {
     return new Promise((resolve, reject) => {
       this.#queue.push({ records, bytes, resolve, reject });
       // Begun after the current turn, so that records queued together leave together.
-      this.#pumping ??= Promise.resolve().then(() => this.#pump());
+      if (urgent) this.#begin();
+      else this.#patience ??= setTimeout(() => this.#begin(), patienceMs);
     });
+  }
+
+  #begin(): void {
+    this.#pumping ??= Promise.resolve().then(() => this.#pump());
   }
 
   /** Commits what is queued, ends the open transaction, disconnects. Never rejects. */
   async close(): Promise<void> {
     this.#closed = true;
+    if (this.#queue.length > 0) this.#begin();
     while (this.#pumping !== undefined) await this.#pumping;
     await this.#endIdle();
     await this.#disconnect();
@@ -142,6 +153,7 @@ export class TransactionalProducer {
     this.#closed = true;
     this.#fail(this.#lostBy("abandon", new Error("given up")));
     clearTimeout(this.#idle);
+    clearTimeout(this.#patience);
     await this.#disconnect();
   }
 
@@ -153,6 +165,8 @@ export class TransactionalProducer {
 
   async #pump(): Promise<void> {
     clearTimeout(this.#idle);
+    clearTimeout(this.#patience);
+    this.#patience = undefined;
     while (this.#queue.length > 0 && this.#lost === undefined) {
       const batch = this.#take();
       this.#batch = batch;

@@ -44,8 +44,9 @@ import { move, type CommandState } from "./state.ts";
 export interface PartitionLog {
   /**
    * Resolves when the records are committed. @throws (rejects) TransactionLostError when the right to write is gone.
+   * @param urgent false: they may wait a little for others. Default true.
    */
-  send(records: readonly TransactionRecord[]): Promise<void>;
+  send(records: readonly TransactionRecord[], urgent?: boolean): Promise<void>;
   /** Resolves when the right to write is gone. */
   readonly lost: Promise<Error>;
   /** Commits what is queued and ends. */
@@ -382,7 +383,9 @@ export class PartitionExecutor {
     command.state = move(event.payload.command_id, command.state, state);
     const at = result?.completed_at ?? toInstant(this.#now());
     const entry = journalRecord(event, partition, { state, epoch, at, ...more });
-    return log.send(result === undefined ? [entry] : [entry, resultRecord(event, partition, result)]);
+    // SUBMITTED only informs: without it a successor asks the venue all the same. So it delays nobody's INTENT or result.
+    if (result === undefined) return log.send([entry], state !== "SUBMITTED");
+    return log.send([entry, resultRecord(event, partition, result)]);
   }
 
   /** Commits the terminal state and the result together. */
