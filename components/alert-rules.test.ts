@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { ruleGroups } from "./alert-rules.ts";
-import { marketHours } from "./market-hours.ts";
 
 const rules = ruleGroups("2025-10-14").flatMap((group) => group.rules);
 const alerts = rules.flatMap((rule) => ("alert" in rule ? [rule] : []));
@@ -36,11 +35,22 @@ test("what seed 000 and DESIGN 3 want watched is watched", () => {
 });
 
 test("what only makes sense in market hours knows them; the NEAR relay never closes", () => {
-  const { opensAt, closesAt } = marketHours("2025-10-14");
+  const [opensAt, closesAt] = ["2025-10-14T13:30:00Z", "2025-10-14T20:00:00Z"].map(
+    (at) => Date.parse(at) / 1000,
+  );
   const hours = `(vector(time()) >= ${opensAt}) and (vector(time()) < ${closesAt})`;
   const timed = alerts.filter(({ expr }) => expr.includes("time()")).map(({ alert }) => alert);
   assert.deepEqual(timed.sort(), ["SilentStockFeed", "TradingNotReady"]);
   for (const name of timed) assert.ok(expression(name).endsWith(`and on () (${hours})`), name);
+});
+
+test("after an early close, and on a date without a session, the market is not open", () => {
+  const rule = (date: string): string =>
+    ruleGroups(date)
+      .flatMap(({ rules: each }) => each)
+      .find((each) => "alert" in each && each.alert === "SilentStockFeed")?.expr ?? "";
+  assert.ok(rule("2025-11-28").includes(`(vector(time()) < ${Date.parse("2025-11-28T18:00:00Z") / 1000})`));
+  assert.ok(rule("2025-12-25").endsWith("and on () ((vector(0) > 0))"), rule("2025-12-25"));
 });
 
 test("no rule compares two scalars, which PromQL refuses", () => {

@@ -1,6 +1,6 @@
 /** What is watched, as Prometheus rules. Pure: the business date is all they depend on. */
 import type { RuleGroup } from "./custom-resources/prometheus.ts";
-import { marketHours } from "./market-hours.ts";
+import { sessionOf } from "../services/catalog.ts";
 
 /** Bounds at which people are told. */
 export const thresholds = {
@@ -30,14 +30,22 @@ function gained(counter: string, by: string): string {
   );
 }
 
+/** Epoch seconds, as PromQL has them. */
+function seconds(instant: Date): number {
+  return instant.getTime() / 1000;
+}
+
 /**
  * The rules of a trading day.
  * @param businessDate `YYYY-MM-DD`; a cluster lives for one date, so market hours are two moments.
  */
 export function ruleGroups(businessDate: string): RuleGroup[] {
-  const { opensAt, closesAt } = marketHours(businessDate);
-  // PromQL compares no two scalars without `bool`, hence the vectors.
-  const marketIsOpen = `(vector(time()) >= ${opensAt}) and (vector(time()) < ${closesAt})`;
+  const session = sessionOf(businessDate);
+  // PromQL compares no two scalars without `bool`, hence the vectors. On a date without a session it never is.
+  const marketIsOpen =
+    session === undefined
+      ? "(vector(0) > 0)"
+      : `(vector(time()) >= ${seconds(session.open)}) and (vector(time()) < ${seconds(session.close)})`;
   return [
     {
       name: "kafka",

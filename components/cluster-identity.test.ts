@@ -1,12 +1,21 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ClusterIdentity, newYorkDate } from "./cluster-identity.ts";
+import { ClusterIdentity } from "./cluster-identity.ts";
 import { record } from "./testing/recording.ts";
 
-test("the business date is New York's", () => {
-  assert.equal(newYorkDate(new Date("2025-10-14T03:59:59Z")), "2025-10-13");
-  assert.equal(newYorkDate(new Date("2025-10-14T04:00:00Z")), "2025-10-14");
-  assert.equal(newYorkDate(new Date("2025-12-01T04:59:59Z")), "2025-11-30");
+test("by default the business date is that of the session that goes on or comes next", async () => {
+  for (const [now, businessDate] of [
+    ["2025-10-14T12:00:00Z", "2025-10-14"],
+    // Saturday; and the evening before Thanksgiving, after extended hours.
+    ["2025-10-18T12:00:00Z", "2025-10-20"],
+    ["2025-11-27T01:30:00Z", "2025-11-28"],
+  ] as const) {
+    const recording = await record(() => {
+      new ClusterIdentity("cluster", { stack: "dev", openHours: 2, now: new Date(now) });
+    });
+    const { keepers } = recording.one("random:index/randomString:RandomString").inputs;
+    assert.equal((keepers as { businessDate: string }).businessDate, businessDate);
+  }
 });
 
 test("id, date and deadline are fixed when first created", async () => {

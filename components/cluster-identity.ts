@@ -1,21 +1,19 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import { businessDateAt } from "../services/catalog.ts";
 
 export interface ClusterIdentityArgs {
   /** Name of the stack, for example `dev`. */
   stack: string;
-  /** Business date of the cluster, `YYYY-MM-DD`. Default: the date in New York now. */
+  /**
+   * Business date of the cluster, `YYYY-MM-DD`. Default: that of the session at the New York Stock Exchange that goes on
+   * or comes next, so never a weekend or holiday.
+   */
   businessDate?: string | undefined;
   /** Hours from now to `expiresAt`. */
   openHours: number;
   /** The present moment; tests give their own. Default: now. */
   now?: Date;
-}
-
-/** The date in New York, where the trading day is defined. */
-export function newYorkDate(moment: Date): string {
-  // The Canadian locale writes dates as YYYY-MM-DD.
-  return new Intl.DateTimeFormat("en-CA", { timeZone: "America/New_York" }).format(moment);
 }
 
 /**
@@ -43,7 +41,7 @@ export class ClusterIdentity extends pulumi.ComponentResource {
         length: 21,
         special: false,
         keepers: {
-          businessDate: args.businessDate ?? newYorkDate(now),
+          businessDate: args.businessDate ?? businessDateAt(now),
           expiresAt: String(Math.floor(now.getTime() / 1000) + args.openHours * 3600),
         },
       },

@@ -3,6 +3,9 @@
  * (`components/workloads.ts`), the order in which services drain at the close, and what the lab starts.
  */
 
+/** The exchange's calendar, which the infrastructure needs as well: business dates and market hours. */
+export { businessDateAt, sessionOf } from "./core/exchange-calendar.ts";
+
 /** The namespaces of seed 000. Pulumi creates them; brokers and the archive live in `kafka`. */
 export type Namespace = "kafka" | "ingestion" | "strategies";
 
