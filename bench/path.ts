@@ -125,6 +125,7 @@ function watchUse(world: BenchWorld, services: readonly LabProcess[], afterMs: n
     { name: "bench (relay, tap, listener)", pid: process.pid },
   ];
   const stop = new AbortController();
+  const stopped = once(stop.signal, "abort");
   const peaks = new Map<string, number>();
   let largestBacklog = 0;
   const looking = (async () => {
@@ -149,7 +150,7 @@ function watchUse(world: BenchWorld, services: readonly LabProcess[], afterMs: n
         (await length(world, topics.rawNearIntentsQuote.name)) -
         (await length(world, topics.swapDemand.name));
       largestBacklog = Math.max(largestBacklog, backlog);
-      await Promise.race([delay(1_000), once(stop.signal, "abort")]);
+      await Promise.race([delay(1_000), stopped]);
     }
   })();
   looking.catch(() => undefined);
