@@ -32,13 +32,38 @@ export interface CarryOutArguments {
   signal: AbortSignal;
 }
 
-/** Resolves when all actions are done and every process and broker runs again; rejects when the signal is aborted. */
-export async function carryOut(args: CarryOutArguments): Promise<void> {
-  const { plan, signal } = args;
+/**
+ * Resolves when all actions are done and every process and broker runs again; rejects when the signal is aborted. Nothing
+ * is killed before the last replacement is done, however long that takes.
+ * @returns until when processes were only replaced in order, milliseconds since the epoch.
+ */
+export async function carryOut(args: CarryOutArguments): Promise<number> {
+  const { actions, orderlyUntil } = args.plan;
+  await carryOutFrom(
+    0,
+    actions.filter(({ at }) => at <= orderlyUntil),
+    args,
+  );
+  const orderlyEnd = Date.now();
+  await carryOutFrom(
+    orderlyUntil,
+    actions.filter(({ at }) => at > orderlyUntil),
+    args,
+  );
+  return orderlyEnd;
+}
+
+/** Carries out actions whose times count from `start` (seconds), which is now. */
+async function carryOutFrom(
+  start: number,
+  actions: readonly Action[],
+  args: CarryOutArguments,
+): Promise<void> {
+  const { signal } = args;
   const began = performance.now();
   let brokerTurn: Promise<void> = Promise.resolve();
-  const running = plan.actions.map(async (action) => {
-    const wait = action.at * 1_000 - (performance.now() - began);
+  const running = actions.map(async (action) => {
+    const wait = (action.at - start) * 1_000 - (performance.now() - began);
     if (wait > 0) await delay(wait, undefined, { signal });
     signal.throwIfAborted();
     if (action.kind !== "broker") return act(action, args);

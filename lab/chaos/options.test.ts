@@ -29,7 +29,9 @@ test("all mistakes come together, with exit code 2", () => {
     (error) =>
       error instanceof LabError &&
       error.exitCode === 2 &&
-      ["--commands", "--seed", "--rate", "--mutate"].every((name) => error.message.includes(`${name}: found`)),
+      ["--commands", "--seed", "--rate", "--mutate"].every((name) =>
+        error.message.includes(`${name}: found`),
+      ),
   );
   assert.throws(() => parseChaosOptions(["--what"]), LabError);
 });

@@ -88,7 +88,6 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
     await Promise.all([tap.start(), poisoner.connect()]);
     await startServices(world, signal);
     progress.phase(`${plan.actions.length} actions in ${plan.seconds} s, ${options.commands} commands`);
-    const began = Date.now();
     const near = pods.some(({ venue }) => venue === "near-intents");
     const market = startMarket({
       ...world,
@@ -98,7 +97,7 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
       nearRate: near ? options.rate / 2 : 0,
       alpacaRate: near ? options.rate / 2 : options.rate,
     });
-    await holdLoad({ ...args, world, plan, watch, poisoner, deeds, market });
+    const orderlyUntil = await holdLoad({ ...args, world, plan, watch, poisoner, deeds, market });
     progress.phase("The market is closed: draining");
     const silent = await withReports(args, watch, deeds, async () =>
       drain({
@@ -130,7 +129,7 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
       poison: poisoner.records,
       market,
       kills: killsByTopic(world),
-      orderlyUntil: began + plan.orderlyUntil * 1_000,
+      orderlyUntil,
       orders: world.alpaca.orders(),
       repeatedOrders: world.alpaca.duplicateOrders(),
       near: world.near.book(),
@@ -187,8 +186,11 @@ interface LoadArguments extends RunArguments {
   market: Market;
 }
 
-/** Carries the plan out while the market runs, until it is done and there are commands enough. */
-async function holdLoad(args: LoadArguments): Promise<void> {
+/**
+ * Carries the plan out while the market runs, until it is done and there are commands enough.
+ * @returns until when processes were only replaced in order, milliseconds since the epoch.
+ */
+async function holdLoad(args: LoadArguments): Promise<number> {
   const { options, plan, watch, market, progress, deeds } = args;
   const limitMs = 1_000 * (plan.seconds * patience.factor + patience.seconds);
   const abort = new AbortController();
@@ -196,19 +198,18 @@ async function holdLoad(args: LoadArguments): Promise<void> {
   // Every action of the plan waits with it.
   setMaxListeners(0, signal);
   const hold = async () => {
-    await carryOut({ ...args, signal, onDeed: (line) => progress.line(line) });
-    const end = plan.seconds * 1_000;
+    const orderlyEnd = await carryOut({ ...args, signal, onDeed: (line) => progress.line(line) });
     while (watch.commands < options.commands) await delay(100, undefined, { signal });
-    return end;
+    return orderlyEnd;
   };
-  const late = delay(limitMs, undefined, { signal, ref: false }).then(() => {
+  const late = delay(limitMs, undefined, { signal, ref: false }).then((): never => {
     throw new LabError(
       `the load did not get on: ${watch.commands} of ${options.commands} commands after ${limitMs / 1_000} s`,
     );
   });
   late.catch(() => undefined);
   try {
-    await withReports(args, watch, deeds, () =>
+    return await withReports(args, watch, deeds, () =>
       Promise.race([
         hold(),
         late,
