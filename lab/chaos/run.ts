@@ -26,6 +26,8 @@ const readMs = 60_000;
 const settleMs = 60_000;
 /** How much longer than planned the load may take, as a factor and in seconds. */
 const patience = { factor: 4, seconds: 120 };
+/** Longest time to end everything in order; what is left then, the registry ends by force. */
+const cleanUpMs = 60_000;
 const reportEveryMs = 2_000;
 const brokers = 3;
 
@@ -149,10 +151,14 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
     writeFileSync(path.join(directory, "evidence.json"), `${JSON.stringify(outcome, undefined, 2)}\n`);
     return outcome;
   } finally {
-    await tap.stop();
-    await poisoner.disconnect();
-    await Promise.all(world.processes.map((process) => process.stop()));
-    await world.stop();
+    const parts = async () => {
+      // Interrupted, nobody waits for orderly stops.
+      if (signal.aborted) await registry.close(0);
+      await Promise.all(world.processes.map((process) => process.stop()));
+      await Promise.allSettled([tap.stop(), poisoner.disconnect()]);
+      await world.stop();
+    };
+    await Promise.race([parts(), delay(cleanUpMs, undefined, { ref: false })]);
   }
 }
 
