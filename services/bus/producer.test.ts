@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Kafka, Message, ProducerBatch, RecordMetadata } from "kafkajs";
-import { testContext } from "../core/testing.ts";
+import { testContext, until } from "../core/testing.ts";
 import {
   BatchingProducer,
+  LeaderMovedError,
   MetadataRouter,
   ProducerQueueFullError,
   RecordTooLargeError,
@@ -200,6 +201,40 @@ test("of a topic not seen before the first record goes alone: its send tells who
   assert.deepEqual(valuesOf(sender.sends[1]), ["2", "3"]);
   sender.sends[1]?.succeed();
   await Promise.all(all);
+});
+
+test("a send whose partitions have moved apart is put together anew, with the same records of each", async () => {
+  let moved = false;
+  const { sender, send } = make({}, { leaders: (partition) => (moved ? partition : 7) });
+  const all = [send("p0", 0), send("p1", 1), send("p0 too", 0)];
+  await turn();
+  assert.deepEqual(sender.sends.map(valuesOf), [["p0", "p1", "p0 too"]]);
+  moved = true;
+  sender.sends[0]?.fail(new LeaderMovedError("t", 0, 7, 0));
+  await until("sent anew", () => sender.sends.length === 3);
+  assert.deepEqual(sender.sends.slice(1).map(valuesOf), [["p0", "p0 too"], ["p1"]]);
+  sender.sends[1]?.succeed();
+  sender.sends[2]?.succeed();
+  await Promise.all(all);
+});
+
+test("the router lets nothing go to a broker that it was not meant for", () => {
+  const router = new MetadataRouter();
+  const partition = router.createPartitioner();
+  const message: Message = { key: "k", value: null, partition: 0 };
+  const led = (leader: number) => ({
+    topic: "t",
+    message,
+    partitionMetadata: [{ partitionId: 0, partitionErrorCode: 0, leader, replicas: [], isr: [] }],
+  });
+  assert.equal(partition(led(1)), 0);
+  router.expect(message, 1);
+  assert.equal(partition(led(1)), 0);
+  assert.throws(() => partition(led(2)), LeaderMovedError);
+  assert.equal(router.locate({ topic: "t", key: "k", partition: 0 })?.leader, 2, "but it has learnt of it");
+  assert.equal(partition(led(-1)), 0, "kafkajs looks for a leader where there is none");
+  router.expect(message, undefined);
+  assert.equal(partition(led(2)), 0);
 });
 
 test("the router chooses as Java clients do, from the metadata of the last send", () => {

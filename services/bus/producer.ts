@@ -82,17 +82,48 @@ export interface Router {
   locate(
     record: Pick<OutgoingRecord, "topic" | "key" | "partition">,
   ): { partition: number; leader: number } | undefined;
+  /**
+   * From now on a message may only be sent to this broker: where its partition is led by another one, the send fails
+   * with {@link LeaderMovedError} before anything of it is sent. Undefined: to any.
+   */
+  expect?(message: Message, leader: number | undefined): void;
 }
+
+/** A partition is led by another broker than a send was put together for. */
+export class LeaderMovedError extends Error {
+  constructor(topic: string, partition: number, from: number, to: number) {
+    super(
+      `${topic} ${partition} is led by broker ${to} now, no longer by ${from}: its records are sent anew`,
+    );
+    this.name = "LeaderMovedError";
+  }
+}
+
+/** Pause before records are sent anew to where their partitions have moved, in milliseconds. */
+const movedPauseMs = 20;
 
 /** The router of a kafkajs producer: its partitioner shows it the present metadata with every send. */
 export class MetadataRouter implements Router {
   readonly #metadata = new Map<string, PartitionMetadata[]>();
+  readonly #expected = new WeakMap<Message, number>();
 
   /** To be given to kafkajs as `createPartitioner`. Chooses as Kafka's Java clients do, by the key's hash. */
   readonly createPartitioner: ICustomPartitioner = () => (args) => {
-    this.#metadata.set(args.topic, args.partitionMetadata);
-    return choose(args.message, args.partitionMetadata.length);
+    const { topic, partitionMetadata, message } = args;
+    this.#metadata.set(topic, partitionMetadata);
+    const partition = choose(message, partitionMetadata.length);
+    const expected = this.#expected.get(message);
+    if (expected === undefined) return partition;
+    const leader = partitionMetadata.find(({ partitionId }) => partitionId === partition)?.leader ?? -1;
+    // Where there is no leader, kafkajs itself looks for one.
+    if (leader >= 0 && leader !== expected) throw new LeaderMovedError(topic, partition, expected, leader);
+    return partition;
   };
+
+  expect(message: Message, leader: number | undefined): void {
+    if (leader === undefined) this.#expected.delete(message);
+    else this.#expected.set(message, leader);
+  }
 
   locate(record: Pick<OutgoingRecord, "topic" | "key" | "partition">) {
     const partitionMetadata = this.#metadata.get(record.topic);
@@ -253,7 +284,9 @@ export class BatchingProducer {
    * has not answered yet, and writes that one's records twice: so each send goes to one broker, those of different
    * brokers side by side. And it remembers answers by broker: when a partition's leader moves, while a send is
    * repeated, to a broker that has answered already, its records are dropped and the send still resolves: so what
-   * was not answered for is sent again.
+   * was not answered for is sent again. A send whose partitions move apart before it is repeated would be one to several
+   * brokers: it is given up instead and put together anew, with the same records of each partition, so that a broker
+   * recognises those that it has.
    */
   async #deliver(batch: readonly Entry[]): Promise<void> {
     for (let rest = batch; rest.length > 0;) {
@@ -297,11 +330,25 @@ export class BatchingProducer {
       if (group === undefined) topicMessages.set(record.topic, { topic: record.topic, messages: [message] });
       else group.messages.push(message);
     }
-    const answers = await this.#sender.sendBatch({
-      topicMessages: [...topicMessages.values()],
-      acks: -1,
-      compression,
-    });
+    const [first] = entries;
+    const isApart = entries.some(
+      ({ record, message }) =>
+        record.topic !== first?.record.topic || message.partition !== first.message.partition,
+    );
+    const leader = isApart && first !== undefined ? this.#router.locate(first.record)?.leader : undefined;
+    for (const { message } of entries) this.#router.expect?.(message, leader);
+    let answers: RecordMetadata[];
+    try {
+      answers = await this.#sender.sendBatch({
+        topicMessages: [...topicMessages.values()],
+        acks: -1,
+        compression,
+      });
+    } catch (error) {
+      if (!(error instanceof LeaderMovedError)) throw error;
+      await delay(movedPauseMs);
+      return [];
+    }
     for (const { record, message } of entries) {
       message.partition ??= this.#router.locate(record)?.partition;
     }
