@@ -15,6 +15,7 @@ test("what seed 000 and DESIGN 3 want watched is watched", () => {
   assert.deepEqual(alerts.map((rule) => rule.alert).sort(), [
     "AccountMismatch",
     "BrokerThroughput",
+    "CommandUnknown",
     "CommandsGivenUp",
     "CommandsWaiting",
     "ConsumerLag",

@@ -14,6 +14,8 @@ export const thresholds = {
   silentStockFeed: 60,
   /** Commands that may wait for an executor: they are worth seconds. */
   waitingCommands: 100,
+  /** Seconds that a command may be UNKNOWN: longer than its deadline and the venue's grace time take. */
+  unknownSeconds: 120,
   /** Seconds without a message of the NEAR relay, which never closes. */
   silentNearFeed: 120,
 } as const;
@@ -137,12 +139,22 @@ export function ruleGroups(businessDate: string): RuleGroup[] {
         },
         {
           alert: "KillSwitchEngaged",
-          expr: gained('trading_denials_total{reason="kill_switch"}', "venue"),
+          expr: "max by (venue) (trading_kill_switch_engaged) > 0",
           for: "0m",
           labels: { severity: "critical" },
           annotations: {
-            summary: "The kill switch denies commands for {{ $labels.venue }}",
+            summary: "Trading at {{ $labels.venue }} is stopped",
             description: "Who engaged it, and why, stands on the topic control and in every denied result.",
+          },
+        },
+        {
+          alert: "CommandUnknown",
+          expr: `max by (venue) (trading_oldest_unknown_command_seconds) > ${thresholds.unknownSeconds}`,
+          for: "0m",
+          labels: { severity: "critical" },
+          annotations: {
+            summary: "{{ $labels.venue }} does not say how an order ended",
+            description: "It has been unknown for {{ $value | humanizeDuration }}; only the venue can tell.",
           },
         },
         {

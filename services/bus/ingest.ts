@@ -90,6 +90,7 @@ export function makeIntake(
     context.metrics.eventsIn.inc({ source: venue });
     producer
       .send({ topic, key: message.key, value: encodeEvent(event) })
+      .then(() => context.metrics.stageLatency.observe({ stage: "raw" }, (Date.now() - receivedAt) / 1000))
       .catch(async (error: unknown) => {
         if (!(error instanceof RecordTooLargeError)) throw error;
         // No broker takes it as a raw event, now or after a restart; the dead-letter topic takes more.

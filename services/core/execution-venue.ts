@@ -64,8 +64,9 @@ export interface MarketClock {
 
 /** A fill that the venue reports for one of our orders. */
 export interface ReportedFill {
-  /** The id that the order carries from us: `client_order_id`, quote hash. */
+  /** The id that the order carries from us, one of the values of its prepared reference: `client_order_id`, quote hash. */
   orderId: string;
+  /** All that was filled of it so far. */
   filled: FilledAmounts;
   reference: VenueReference;
 }

@@ -96,7 +96,7 @@ export function createMetrics(service: string) {
     }),
     stageLatency: new Histogram({
       name: "trading_stage_latency_seconds",
-      help: "From the ingestor's receipt of the cause until what a stage made of it was acknowledged: norm, cmd.",
+      help: "From the ingestor's receipt of the cause until what a stage made of it was acknowledged: raw, norm, cmd.",
       labelNames: ["stage"],
       buckets: latencyBuckets,
       registers,

@@ -190,7 +190,11 @@ function start(log: FakeLog, venue: FakeVenue, more: Partial<PartitionExecutorOp
     gates: { command: () => undefined, order: () => undefined },
     deadLetters: { send: (letter) => deadLetters.send([letter]) },
     context,
-    metrics: executionMetrics(context.metrics.registry),
+    metrics: executionMetrics(context.metrics.registry, {
+      venue: venue.name,
+      isStopped: () => false,
+      oldestUnknownSeconds: () => 0,
+    }),
     open: recovery.open,
     ended,
     now: () => now,

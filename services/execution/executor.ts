@@ -144,13 +144,20 @@ export class PartitionExecutor {
     return this.#underway.size;
   }
 
+  /** Since when a command has been UNKNOWN, milliseconds by the monotonic clock: the longest one's. */
+  get unknownSince(): number | undefined {
+    const since = [...this.#open.values()].flatMap((command) => command.unknownSince ?? []);
+    return since.length === 0 ? undefined : Math.min(...since);
+  }
+
   /**
    * Settles with the venue what former owners left open; nothing is sent.
    * @returns a promise that resolves when all of it has ended (or this executor has).
    */
   async resume(): Promise<void> {
     for (const [id, command] of this.#options.open) {
-      this.#open.set(id, { ...command });
+      const unknown = command.state === "UNKNOWN" ? { unknownSince: performance.now() } : {};
+      this.#open.set(id, { ...command, ...unknown });
       this.#keys.set(command.event.payload.idempotency_key, id);
     }
     for (const command of [...this.#open.values()]) {
@@ -341,6 +348,7 @@ export class PartitionExecutor {
         return this.#finish(command, { status: "DENIED", reason: submission.reason });
       case "unknown":
         forEvent(context.logger, command.event).warn({ reason: submission.reason }, "outcome unknown");
+        command.unknownSince = performance.now();
         await this.#write(command, "UNKNOWN", { reason: submission.reason });
         return this.#settle(command, true, false);
       case "accepted":

@@ -44,6 +44,11 @@ export class TradingGates implements Gates {
     if (message.type === "kill_switch") this.#killSwitch.apply(message);
   }
 
+  /** Whether the kill switch stops this venue. */
+  get isStopped(): boolean {
+    return this.#killSwitch.engagedFor(this.#venue) !== undefined;
+  }
+
   command(event: Event<ExecuteTrade>): Reason | undefined {
     const conditions = { now: this.#now(), blocked: this.#blocked(), clock: this.#clock.reading };
     return refuseCommand(event, conditions, this.#limits);

@@ -18,6 +18,8 @@ export interface OpenCommand {
   state: CommandState;
   /** What the venue knows the order by. */
   reference: VenueReference;
+  /** Since when this process has known it as UNKNOWN, milliseconds by the monotonic clock. */
+  unknownSince?: number;
 }
 
 /** How a command ended, as far as it matters afterwards. */

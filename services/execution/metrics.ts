@@ -1,9 +1,37 @@
 /** Metrics that only executors have; they stand in the service's registry beside the common ones. */
-import { Counter, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
+
+/** What is looked up when the metrics are read. */
+export interface ExecutionState {
+  venue: string;
+  /** Whether a kill switch stops this venue. */
+  isStopped(): boolean;
+  /** Age of the command that has been UNKNOWN for the longest time, in seconds; 0 when there is none. */
+  oldestUnknownSeconds(): number;
+}
 
 /** Makes the executor's metrics; once per registry. */
-export function executionMetrics(registry: Registry) {
+export function executionMetrics(registry: Registry, state: ExecutionState) {
   const registers = [registry];
+  const { venue } = state;
+  new Gauge({
+    name: "trading_kill_switch_engaged",
+    help: "1 while a kill switch, or an account that differs, stops this venue.",
+    labelNames: ["venue"],
+    registers,
+    collect() {
+      this.set({ venue }, state.isStopped() ? 1 : 0);
+    },
+  });
+  new Gauge({
+    name: "trading_oldest_unknown_command_seconds",
+    help: "Age of the command whose outcome at the venue has been unknown for the longest time; 0 when there is none.",
+    labelNames: ["venue"],
+    registers,
+    collect() {
+      this.set({ venue }, state.oldestUnknownSeconds());
+    },
+  });
   return {
     givenUp: new Counter({
       name: "trading_commands_given_up_total",

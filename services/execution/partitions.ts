@@ -91,8 +91,8 @@ export class Partitions {
     return [...this.#owned.values()].map(({ ended }) => ended);
   }
 
-  /** Takes a partition. @throws JournalError; the signal's reason when it is taken away meanwhile. */
-  async assigned({ partition }: PartitionName): Promise<void> {
+  /** Takes a partition. @param progress called for each entry that is read. @throws JournalError; the signal's reason when it is taken away meanwhile. */
+  async assigned({ partition }: PartitionName, progress: () => void = () => undefined): Promise<void> {
     const { kafka, venue, gates, deadLetters, context, metrics, openLog } = this.#options;
     const abort = new AbortController();
     const ended = new EndedCommands();
@@ -106,7 +106,10 @@ export class Partitions {
         kafka,
         topic: topics.journal.name,
         partition,
-        onRecord: (record) => recovery.take(record),
+        onRecord: (record) => {
+          recovery.take(record);
+          progress();
+        },
         signal,
         logger: context.logger,
       });

@@ -78,7 +78,7 @@ export class Reconciliation {
       const order = commands.takeLate(fill);
       if (order === undefined) continue;
       this.#options.context.logger.error(
-        { command_id: order.id, status: order.status, filled: fill.filled, reported: order.filled },
+        { command_id: order.id, status: order.status, filled: order.filled, reported: fill.filled },
         "the venue filled a command after its terminal result: a person has to look",
       );
       const { filled, reference } = fill;

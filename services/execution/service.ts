@@ -50,7 +50,14 @@ export async function startExecutor(
   const clock = new VenueClock(venue, context);
   await clock.start();
   const gates = new TradingGates({ venue: venue.name, limits, clock });
-  const metrics = executionMetrics(context.metrics.registry);
+  const metrics = executionMetrics(context.metrics.registry, {
+    venue: venue.name,
+    isStopped: () => gates.isStopped,
+    oldestUnknownSeconds: () => {
+      const since = partitions.executors.flatMap(({ unknownSince }) => unknownSince ?? []);
+      return since.length === 0 ? 0 : (performance.now() - Math.min(...since)) / 1000;
+    },
+  });
   const reconciliation = new Reconciliation({ ...bus, venue, gates, context, metrics });
   const group: { consumer?: RunningConsumer } = {};
   const partitions = new Partitions({
@@ -86,7 +93,7 @@ export async function startExecutor(
     topics: [topics.executeTrade.name],
     context,
     handle: (records) => partitions.handle(records),
-    assigned: (partition) => partitions.assigned(partition),
+    assigned: (partition, progress) => partitions.assigned(partition, progress),
     revoked: (partition) => partitions.revoked(partition),
   });
   takesWork();
