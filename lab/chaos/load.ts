@@ -9,7 +9,7 @@ import { names } from "./world.ts";
  * How long a NEAR quote can be answered and an answer is valid, in milliseconds: longer than a dead member of a consumer
  * group is waited for (10 s), so that a stage that lost its process costs time and not trades.
  */
-const quoteMs = 30_000;
+const quoteMs = 25_000;
 
 /** Enough that each of three partitions has some. */
 const symbols = ["AAPL", "AMZN", "GOOGL", "META", "MSFT", "NVDA", "SPY", "TSLA"] as const;

@@ -1,5 +1,5 @@
 /**
- * The strategy of a chaos run: the dummy, but its stock orders live for 30 s instead of 5. So they outlive a dead member
+ * The strategy of a chaos run: the dummy, but its stock orders live for 25 s instead of 5. So they outlive a dead member
  * of the executors' group (10 s), and a frozen executor that wakes up could still send them: a harder test.
  */
 import { fromInstant, toInstant } from "../../services/core/time.ts";
@@ -7,7 +7,7 @@ import { type DummyState, dummyStrategy } from "../../services/strategies/dummy.
 import type { Strategy } from "../../services/strategies/strategy.ts";
 
 /** How long a stock order is worth placing after its trade was received, in milliseconds. */
-const orderLifeMs = 30_000;
+const orderLifeMs = 25_000;
 
 const dummy = dummyStrategy({ percent: 100, moveBasisPoints: 1 });
 

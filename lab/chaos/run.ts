@@ -21,6 +21,8 @@ import { ChaosWorld, names, podsOf } from "./world.ts";
 const startMs = 180_000;
 /** After the load: the last deadlines (about 25 s), and the drain. */
 const drainMs = 180_000;
+/** Mutated executors may have made a journal that no executor starts with: what they did is in the books by then. */
+const mutantDrainMs = 40_000;
 const readMs = 60_000;
 /** After the drain: longer than any command's deadline. */
 const settleMs = 60_000;
@@ -106,12 +108,12 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
         kafka: world.client,
         records: tap.records,
         services: [...new Set(pods.map(({ deployable }) => deployable.name))],
-        deadlineMs: drainMs,
+        deadlineMs: options.mutation === undefined ? drainMs : mutantDrainMs,
         signal,
       }),
     );
     if (silent.length > 0) {
-      deeds.mistakes.push(`not drained within ${drainMs / 1_000} s: ${silent.join(", ")}`);
+      deeds.mistakes.push(`not drained in time: ${silent.join(", ")}`);
     }
     await tap.readToEnds(readMs);
     if (watch.results < watch.commands) {
@@ -119,7 +121,7 @@ export async function runChaos(args: RunArguments): Promise<Outcome> {
         `the services said that they had drained, but ${watch.commands - watch.results} commands had no result yet`,
       );
       // Whether they are late or lost is another question.
-      await withReports(args, watch, deeds, () => settle(watch, signal));
+      if (options.mutation === undefined) await withReports(args, watch, deeds, () => settle(watch, signal));
     }
     await tap.readToEnds(readMs);
     progress.phase("Judging");
