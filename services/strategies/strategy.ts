@@ -24,8 +24,9 @@ export type InputType = (typeof inputTypes)[number];
 export type Decision = Omit<ExecuteTrade, "command_id" | "strategy" | "idempotency_key"> & {
   /**
    * Same for all decisions of the strategy that mean the same action, of which only one is to be executed: the
-   * command's key is `<strategy>:<action>`. Default: the event's id and the decision's position, so that every
-   * decision is an action of its own.
+   * command's key is `<strategy>:<action>`. It is compared among commands for one symbol (or pair of assets) at one
+   * venue, which share a partition; it does not reach further. Default: the event's id and the decision's position, so
+   * that every decision is an action of its own.
    */
   action?: string;
 };
