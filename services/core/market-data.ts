@@ -75,7 +75,6 @@ export const stockQuote = z.strictObject({
   conditions,
   tape,
 });
-export type StockQuote = z.infer<typeof stockQuote>;
 
 /** Prices of an interval that begins at the event's `observed_at`. */
 export const stockBar = z.strictObject({
@@ -92,7 +91,6 @@ export const stockBar = z.strictObject({
   /** Volume weighted average price. */
   vwap: quantity,
 });
-export type StockBar = z.infer<typeof stockBar>;
 
 /** A trade that was reported before is to be read differently. */
 export const stockTradeCorrection = z.strictObject({
@@ -102,7 +100,6 @@ export const stockTradeCorrection = z.strictObject({
   corrected: z.strictObject(tradeFields),
   tape,
 });
-export type StockTradeCorrection = z.infer<typeof stockTradeCorrection>;
 
 /** A trade that was reported before does not count. */
 export const stockTradeCancel = z.strictObject({
@@ -115,7 +112,6 @@ export const stockTradeCancel = z.strictObject({
   action: z.enum(["canceled", "error"]),
   tape,
 });
-export type StockTradeCancel = z.infer<typeof stockTradeCancel>;
 
 /**
  * A probe that the monitor sends through the whole pipeline to learn whether it is ready; nobody trades on it.

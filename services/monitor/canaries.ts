@@ -134,7 +134,7 @@ export class Canaries {
 }
 
 /** Makes a raw canary. Its key decides nothing: the partition is given. */
-export function canaryRecord(
+function canaryRecord(
   { venue, partition }: Path<CanaryVenue>,
   { session, sequence }: { session: string; sequence: number },
   now: number,
