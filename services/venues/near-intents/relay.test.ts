@@ -18,7 +18,7 @@ interface Request {
 }
 
 /** A relay that accepts the subscription and leaves all else to the test. */
-async function world(rpc: (request: Request) => { status: number; body: string }) {
+async function world(rpc: (request: Request) => { status: number; body: string }, answerMs = 10_000) {
   const sockets: WebSocket[] = [];
   const requests: Request[] = [];
   const headers: IncomingHttpHeaders[] = [];
@@ -49,7 +49,7 @@ async function world(rpc: (request: Request) => { status: number; body: string }
     rpcUrl: `http://127.0.0.1:${port}/rpc`,
     token: "jwt",
     context: testContext(),
-    answerMs: 300,
+    answerMs,
     listener: {
       onUsed: (hash, use) => used.push([hash, use]),
       onReconnected: () => (connections += 1),
@@ -87,7 +87,7 @@ test("each request gets its own answer, whatever their order", async () => {
 });
 
 test("no answer in time, and a connection that ends, leave the outcome open", async () => {
-  const { relay, sockets, requests } = await world(notFound);
+  const { relay, sockets, requests } = await world(notFound, 300);
   assert.equal((await request(relay, 1)).kind, "unanswered");
   const cut = request(relay, 2);
   await until("the request", () => requests.length === 2);
