@@ -49,20 +49,21 @@ export class TradingGates implements Gates {
     return this.#killSwitch.engagedFor(this.#venue) !== undefined;
   }
 
-  command(event: Event<ExecuteTrade>): Reason | undefined {
-    const conditions = { now: this.#now(), blocked: this.#blocked(), clock: this.#clock.reading };
-    return refuseCommand(event, conditions, this.#limits);
-  }
-
-  order(command: ExecuteTrade, order: PreparedOrder): Reason | undefined {
-    return refuseOrder(command, order, this.#limits) ?? this.#rate.take();
-  }
-
-  #blocked(): Reason | undefined {
+  /** Why nothing may be sent now, also when it was allowed before; undefined while trading goes on. */
+  stopped(): Reason | undefined {
     const engaged = this.#killSwitch.engagedFor(this.#venue);
     if (engaged === undefined) return undefined;
     const { reason, by, at } = engaged;
     const code = reason.startsWith(mismatchReason) ? "account_mismatch" : "kill_switch";
     return denial(code, `trading was stopped by ${by} at ${at}: ${reason}`);
+  }
+
+  command(event: Event<ExecuteTrade>): Reason | undefined {
+    const conditions = { now: this.#now(), blocked: this.stopped(), clock: this.#clock.reading };
+    return refuseCommand(event, conditions, this.#limits);
+  }
+
+  order(command: ExecuteTrade, order: PreparedOrder): Reason | undefined {
+    return refuseOrder(command, order, this.#limits) ?? this.#rate.take();
   }
 }
