@@ -380,6 +380,13 @@ test("the account is compared with what the day began with; a mismatch stops tra
   } as const;
   await producer.send(controlRecord(release, "test"));
   await until("trading again", async () => (await trade())?.status === "FILLED");
+  await running.get("alpaca")?.stop();
+
+  // What was looked at is not held against the account again.
+  await start("alpaca", venue);
+  await until("a new baseline", async () => (await kinds()).at(-1) === "account_baseline");
+  assert.equal((await trade())?.status, "FILLED");
+  assert.equal((await kinds()).filter((kind) => kind === "account_mismatch").length, 1);
 });
 
 test("when one leaves, the other takes its partitions over", async () => {

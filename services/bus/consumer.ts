@@ -257,7 +257,10 @@ class GroupConsumer implements RunningConsumer {
         owned.isReady = true;
       } catch (error) {
         // An attempt that was cut short because the partition went elsewhere is no failure.
-        if (owned.active && !this.#stopping) options.context.fatal(error);
+        if (!owned.active || this.#stopping) return;
+        // Whoever waits for the partition stops waiting.
+        this.#stopping = true;
+        options.context.fatal(error);
       }
     });
   }

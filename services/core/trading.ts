@@ -180,7 +180,7 @@ export type AccountSnapshot = z.infer<typeof accountSnapshot>;
 
 /** What the executor found when it compared its own books with the venue's. */
 export const reconciliation = z.discriminatedUnion("kind", [
-  /** The day begins with what the venue says. */
+  /** The day begins with what the venue says; or a person has accepted it after a mismatch. Less what was filled. */
   z.strictObject({ kind: z.literal("account_baseline"), at: instantString, account: accountSnapshot }),
   z.strictObject({ kind: z.literal("account_matched"), at: instantString, account: accountSnapshot }),
   /** Trading is blocked until it is released by hand. */

@@ -2,10 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { add, subtract } from "../core/decimal.ts";
-import { newEvent } from "../core/events.ts";
 import { derivedEventId } from "../core/ids.ts";
 import type { AccountSnapshot, ExecuteTrade, TerminalStatus } from "../core/trading.ts";
-import { Books, differences } from "./account.ts";
+import { acceptedBaseline, Books, differences } from "./account.ts";
 
 const at = "2025-10-14T13:30:00.000Z";
 let serial = 0;
@@ -51,14 +50,7 @@ function take(
 }
 
 function open(command: ExecuteTrade) {
-  const event = newEvent("cmd.execute_trade", {
-    event_id: command.command_id,
-    venue: "alpaca",
-    observed_at: at,
-    ingested_at: at,
-    payload: command,
-  });
-  return { event, reference: { client_order_id: command.command_id } };
+  return { command, reference: { client_order_id: command.command_id } };
 }
 
 const account = (positions: Record<string, string>, openOrders: string[] = []): AccountSnapshot => ({
@@ -133,4 +125,33 @@ test("an order that rests is ours only while its command is open", () => {
     `open order ${ended.command_id} (buy AAPL): expected none, found one; its command ended EXPIRED`,
     "open order somebody's (buy AAPL): expected none, found one; it is not ours",
   ]);
+});
+
+test("an order that rested when the account was accepted is no difference any more", () => {
+  const found = differences(account({}, ["old"]), new Books(), [], account({}, ["old", "new"]));
+  assert.deepEqual(found, ["open order new (buy AAPL): expected none, found one; it is not ours"]);
+});
+
+test("what was accepted is the baseline for all that follows; the rest of it stays", () => {
+  const books = new Books();
+  take(books, order("AAPL", "buy", "5"), "5");
+  const before = account({ AAPL: "10", SPY: "1" });
+  // 15 are expected; somebody sold 4 of them, and bought MSFT.
+  const found = account({ AAPL: "11", MSFT: "3", SPY: "1" });
+  assert.equal(differences(before, books, [], found).length, 2);
+  const accepted = acceptedBaseline(before, books, [], found);
+  assert.deepEqual(differences(accepted, books, [], found), []);
+  assert.deepEqual(accepted.positions, [
+    { symbol: "AAPL", quantity: "6" },
+    { symbol: "SPY", quantity: "1" },
+    { symbol: "MSFT", quantity: "3" },
+  ]);
+});
+
+test("a copy of the books does not see later fills", () => {
+  const books = new Books();
+  take(books, order("AAPL", "buy", "5"), "5");
+  const copy = books.copy();
+  take(books, order("AAPL", "buy", "2"), "2");
+  assert.deepEqual([books.filled("AAPL"), copy.filled("AAPL")], ["7", "5"]);
 });

@@ -5,7 +5,7 @@
  */
 import { add, compare, subtract } from "../core/decimal.ts";
 import type { AccountSnapshot, ExecuteTrade, VenueReference } from "../core/trading.ts";
-import type { EndedCommand, OpenCommand } from "./journal.ts";
+import type { EndedCommand } from "./journal.ts";
 
 /** What the journal says about the account, at one moment. */
 export class Books {
@@ -41,6 +41,15 @@ export class Books {
     return this.#filled.get(symbol) ?? "0";
   }
 
+  /** The books as they are now; later fills do not change the copy. */
+  copy(): Books {
+    const copy = new Books();
+    for (const [symbol, quantity] of this.#filled) copy.#filled.set(symbol, quantity);
+    for (const [id, status] of this.#endedOrders) copy.#endedOrders.set(id, status);
+    copy.#orders = this.#orders;
+    return copy;
+  }
+
   /** How the command of an order ended; undefined when no ended command had it. */
   endOf(orderId: string): string | undefined {
     return this.#endedOrders.get(orderId);
@@ -54,46 +63,92 @@ interface Pending {
   sold: string | undefined;
 }
 
+/** A command whose fills may be in the account or not. */
+export interface PendingCommand {
+  readonly command: ExecuteTrade;
+  readonly reference: VenueReference;
+}
+
+/** A symbol of which the account holds something else than our books say. */
+interface PositionDifference {
+  symbol: string;
+  expected: string;
+  actual: string;
+  /** Whether commands that have not ended were allowed for. */
+  hasLeeway: boolean;
+}
+
 /**
  * Finds what is not as our books say.
- * @param baseline what the account held before the first order of the day.
- * @param open commands that have not ended: their fills may be in the account or not.
+ * @param baseline what the account held before the first order of the day, or as it was accepted since.
+ * @param books the journal as it was before the account was read.
+ * @param pending commands whose fills the account may show or not: open in those books, or begun since.
  * @returns one sentence for each difference: what, expected, found. Empty when all is well.
  */
 export function differences(
   baseline: AccountSnapshot,
   books: Books,
-  open: readonly Pick<OpenCommand, "event" | "reference">[],
+  pending: readonly PendingCommand[],
   account: AccountSnapshot,
 ): string[] {
-  const found: string[] = [];
+  const positions = positionDifferences(baseline, books, pending, account).map(
+    ({ symbol, expected, actual, hasLeeway }) =>
+      `position ${symbol}: expected ${expected}${hasLeeway ? ", give or take open orders" : ""}, found ${actual}`,
+  );
+  return [...positions, ...foreignOrders(books, pending, account, baseline)];
+}
+
+/** The baseline that makes the account right as it is: only what differs is changed. Arguments as {@link differences}. */
+export function acceptedBaseline(
+  baseline: AccountSnapshot,
+  books: Books,
+  pending: readonly PendingCommand[],
+  account: AccountSnapshot,
+): AccountSnapshot {
+  const quantityOf = quantities(baseline);
+  for (const { symbol, actual } of positionDifferences(baseline, books, pending, account)) {
+    quantityOf.set(symbol, subtract(actual, books.filled(symbol)));
+  }
+  const positions = [...quantityOf].map(([symbol, quantity]) => ({ symbol, quantity }));
+  return { ...account, positions };
+}
+
+function positionDifferences(
+  baseline: AccountSnapshot,
+  books: Books,
+  pendingCommands: readonly PendingCommand[],
+  account: AccountSnapshot,
+): PositionDifference[] {
+  const found: PositionDifference[] = [];
   const held = quantities(account);
   const began = quantities(baseline);
-  const pending = pendingOf(open.map(({ event }) => event.payload));
+  const pending = pendingOf(pendingCommands.map(({ command }) => command));
   for (const symbol of [...new Set([...began.keys(), ...held.keys(), ...books.symbols])].sort()) {
     const expected = add(began.get(symbol) ?? "0", books.filled(symbol));
     const actual = held.get(symbol) ?? "0";
     const { bought, sold } = pending.get(symbol) ?? { bought: "0", sold: "0" };
     const tooMuch = bought !== undefined && compare(actual, add(expected, bought)) > 0;
     const tooLittle = sold !== undefined && compare(actual, subtract(expected, sold)) < 0;
-    if (tooMuch || tooLittle) {
-      const leeway =
-        compare(bought ?? "1", "0") + compare(sold ?? "1", "0") === 0 ? "" : ", give or take open orders";
-      found.push(`position ${symbol}: expected ${expected}${leeway}, found ${actual}`);
-    }
+    if (!tooMuch && !tooLittle) continue;
+    const hasLeeway = compare(bought ?? "1", "0") + compare(sold ?? "1", "0") !== 0;
+    found.push({ symbol, expected, actual, hasLeeway });
   }
-  return [...found, ...foreignOrders(books, open, account)];
+  return found;
 }
 
-/** Orders that rest at the venue and belong to no open command of ours. */
+/** Orders that rest at the venue, belong to no pending command of ours, and were not there at the baseline. */
 export function foreignOrders(
   books: Books,
-  open: readonly Pick<OpenCommand, "reference">[],
+  pending: readonly Pick<PendingCommand, "reference">[],
   account: AccountSnapshot,
+  baseline?: AccountSnapshot,
 ): string[] {
-  const ours = new Set(open.flatMap(({ reference }) => Object.values(reference)));
+  const known = new Set([
+    ...pending.flatMap(({ reference }) => Object.values(reference)),
+    ...(baseline?.open_orders ?? []).map(({ client_order_id }) => client_order_id),
+  ]);
   return account.open_orders
-    .filter(({ client_order_id }) => !ours.has(client_order_id))
+    .filter(({ client_order_id }) => !known.has(client_order_id))
     .map(({ client_order_id, side, symbol }) => {
       const end = books.endOf(client_order_id);
       const owner = end === undefined ? "it is not ours" : `its command ended ${end}`;

@@ -1,5 +1,5 @@
 /** The gates of a running executor: the pure rules of risk.ts, with the conditions of this moment. */
-import { KillSwitch } from "../bus/kill-switch.ts";
+import { everyVenue, KillSwitch } from "../bus/kill-switch.ts";
 import type { ControlMessage } from "../bus/control.ts";
 import type { Event } from "../core/envelope.ts";
 import type { PreparedOrder } from "../core/execution-venue.ts";
@@ -29,6 +29,7 @@ export class TradingGates implements Gates {
   readonly #clock: TradingGatesOptions["clock"];
   readonly #now: () => number;
   readonly #killSwitch = new KillSwitch();
+  #releasedAt: string | undefined;
   readonly #rate: OrderRate;
 
   constructor({ venue, limits, clock, now = Date.now }: TradingGatesOptions) {
@@ -41,7 +42,16 @@ export class TradingGates implements Gates {
 
   /** Takes a message of the control topic in. */
   apply(message: ControlMessage): void {
-    if (message.type === "kill_switch") this.#killSwitch.apply(message);
+    if (message.type !== "kill_switch") return;
+    this.#killSwitch.apply(message);
+    if (message.state === "released" && [everyVenue, this.#venue].includes(message.scope)) {
+      this.#releasedAt = message.at;
+    }
+  }
+
+  /** When a person last allowed trading at this venue again; undefined when that has not happened. */
+  get releasedAt(): string | undefined {
+    return this.#releasedAt;
   }
 
   /** Whether the kill switch stops this venue. */

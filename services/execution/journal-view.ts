@@ -3,7 +3,7 @@ import type { Kafka } from "../bus/kafka.ts";
 import { readPartition } from "../bus/partition-log.ts";
 import { topics } from "../bus/topics.ts";
 import type { ServiceContext } from "../core/service.ts";
-import { Books } from "./account.ts";
+import { Books, type PendingCommand } from "./account.ts";
 import { Recovery, type OpenCommand } from "./journal.ts";
 
 /** See the module's description. */
@@ -11,6 +11,8 @@ export class JournalView {
   readonly books = new Books();
   readonly #kafka: Kafka;
   readonly #context: Pick<ServiceContext, "logger">;
+  /** Commands that ended since the last call of {@link mark}. */
+  #ended: PendingCommand[] = [];
   readonly #partitions: { recovery: Recovery; from: bigint | "start" }[];
 
   /** @param venue whose commands are looked at. */
@@ -18,7 +20,10 @@ export class JournalView {
     this.#kafka = kafka;
     this.#context = context;
     this.#partitions = Array.from({ length: topics.journal.partitions }, () => ({
-      recovery: new Recovery(venue, (ended, reference) => this.books.take(ended, reference)),
+      recovery: new Recovery(venue, (ended, reference) => {
+        this.books.take(ended, reference);
+        this.#ended.push({ command: ended.command, reference });
+      }),
       from: "start" as const,
     }));
   }
@@ -38,6 +43,24 @@ export class JournalView {
         });
       }),
     );
+  }
+
+  /**
+   * Notes what is known now.
+   * @returns the books of this moment, and a function that gives the commands which were open then or began since.
+   */
+  mark(): { books: Books; pending: () => PendingCommand[] } {
+    this.#ended = [];
+    const before = this.#pending;
+    const pending = (): PendingCommand[] => {
+      const all = [...before, ...this.#ended, ...this.#pending];
+      return [...new Map(all.map((each) => [each.command.command_id, each])).values()];
+    };
+    return { books: this.books.copy(), pending };
+  }
+
+  get #pending(): PendingCommand[] {
+    return this.open.map(({ event, reference }) => ({ command: event.payload, reference }));
   }
 
   /** Commands that had not ended at the last look. */

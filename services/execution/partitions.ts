@@ -55,7 +55,7 @@ export interface PartitionsOptions {
    * Called when a partition's past is known and before it takes work. @param signal aborted when it is taken away.
    * Rejecting without that is fatal.
    */
-  beforeWork?(partition: number, signal: AbortSignal): Promise<void>;
+  beforeWork?(partition: number, signal: AbortSignal, progress: () => void): Promise<void>;
   /** Asks the group to give a partition again, when the right to write for it is gone. */
   restart(partition: PartitionName): void;
 }
@@ -116,7 +116,7 @@ export class Partitions {
       const epoch = recovery.epoch + 1;
       const { open } = recovery;
       context.logger.info({ partition, epoch, ended: ended.size, open: open.size }, "partition taken");
-      await this.#options.beforeWork?.(partition, signal);
+      await this.#options.beforeWork?.(partition, signal, progress);
       signal.throwIfAborted();
       const executor = new PartitionExecutor({
         venue,

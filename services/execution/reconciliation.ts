@@ -16,7 +16,7 @@ import type { ServiceContext } from "../core/service.ts";
 import { toInstant } from "../core/time.ts";
 import type { AccountSnapshot, Reconciliation as ReconciliationPayload } from "../core/trading.ts";
 import { subtract } from "../core/decimal.ts";
-import { differences, foreignOrders } from "./account.ts";
+import { acceptedBaseline, differences, foreignOrders } from "./account.ts";
 import type { EndedCommands } from "./ended-commands.ts";
 import { mismatchReason, type TradingGates } from "./gates.ts";
 import { JournalView } from "./journal-view.ts";
@@ -40,9 +40,16 @@ export interface ReconciliationOptions {
   kafka: Kafka;
   venue: ExecutionVenue;
   producer: Pick<BatchingProducer, "send">;
-  gates: Pick<TradingGates, "apply">;
+  gates: Pick<TradingGates, "apply" | "releasedAt">;
   context: ServiceContext;
   metrics: ExecutionMetrics;
+}
+
+interface History {
+  /** The account before the first order of the day, or as a person has accepted it since, without what was filled. */
+  baseline: AccountSnapshot | undefined;
+  /** Of the last mismatch with this baseline. */
+  mismatchAt: string | undefined;
 }
 
 /** See the module's description. */
@@ -55,20 +62,25 @@ export class Reconciliation {
 
   /**
    * To be called when a partition has been taken and before it works: the owner of partition 0 records the day's
-   * baseline, or compares; the others wait for the baseline, so that it has none of the day's fills in it.
+   * baseline, or compares. A mismatch that a person has released since is accepted: what differs becomes part of the
+   * baseline. The others wait for the baseline, so that it has none of the day's fills in it.
    * An account that the venue does not tell is asked for again and again: nothing is traded on an unknown one.
+   * @param progress called again and again while it waits.
    * @throws the signal's reason.
    */
-  async beforeWork(partition: number, signal: AbortSignal): Promise<void> {
+  async beforeWork(partition: number, signal: AbortSignal, progress: () => void): Promise<void> {
     if (this.#options.venue.account === undefined) return;
-    if (partition === keeperPartition) return this.#open(signal);
-    while ((await this.#baseline(signal)) === undefined) await delay(250, undefined, { signal });
+    if (partition === keeperPartition) return this.#open(signal, progress);
+    while ((await this.#history(signal)).baseline === undefined) {
+      progress();
+      await delay(250, undefined, { signal });
+    }
   }
 
   /** Compares once more, when every command has ended. @param owned the partitions of this process. */
   async atDrain(owned: readonly number[], signal: AbortSignal): Promise<void> {
     if (this.#options.venue.account === undefined || !owned.includes(keeperPartition)) return;
-    const baseline = await this.#baseline(signal);
+    const { baseline } = await this.#history(signal);
     if (baseline !== undefined) await this.#compare(baseline, signal);
   }
 
@@ -94,11 +106,15 @@ export class Reconciliation {
     }
   }
 
-  async #open(signal: AbortSignal): Promise<void> {
-    const baseline = await this.#baseline(signal);
-    if (baseline !== undefined) return this.#compare(baseline, signal);
+  async #open(signal: AbortSignal, progress: () => void): Promise<void> {
+    const { baseline, mismatchAt } = await this.#history(signal);
+    if (baseline !== undefined) {
+      const { releasedAt } = this.#options.gates;
+      const isAccepted = mismatchAt !== undefined && releasedAt !== undefined && releasedAt > mismatchAt;
+      return this.#compare(baseline, signal, { isAccepted, progress });
+    }
     const view = await this.#view(signal);
-    const account = await this.#account(signal);
+    const account = await this.#account(signal, progress);
     const at = toInstant(Date.now());
     // Fills before the baseline: none on a good day, since all work waits for it.
     const positions = account.positions.map(({ symbol, quantity }) => ({
@@ -106,21 +122,30 @@ export class Reconciliation {
       quantity: subtract(quantity, view.books.filled(symbol)),
     }));
     await this.#record({ kind: "account_baseline", at, account: { ...account, positions } });
-    const foreign = foreignOrders(view.books, view.open, account);
+    const foreign = foreignOrders(view.books, view.mark().pending(), account);
     if (foreign.length > 0) await this.#mismatch(account, foreign);
   }
 
-  async #compare(baseline: AccountSnapshot, signal: AbortSignal): Promise<void> {
+  /** @param isAccepted a person has looked at the last mismatch: what differs now becomes part of the baseline. */
+  async #compare(
+    baseline: AccountSnapshot,
+    signal: AbortSignal,
+    { isAccepted = false, progress = () => undefined }: { isAccepted?: boolean; progress?: () => void } = {},
+  ): Promise<void> {
     const view = await this.#view(signal);
     for (let look = 1; ; look += 1) {
-      const account = await this.#account(signal);
-      // After the account: a fill that the account shows is in the journal, or its command is open in it.
+      const { books, pending } = view.mark();
+      const account = await this.#account(signal, progress);
+      // What began or ended while the account was read may be in it or not.
       await view.read(signal);
-      const found = differences(baseline, view.books, view.open, account);
-      if (found.length === 0) {
-        return this.#record({ kind: "account_matched", at: toInstant(Date.now()), account });
+      const at = toInstant(Date.now());
+      const found = differences(baseline, books, pending(), account);
+      if (found.length === 0) return this.#record({ kind: "account_matched", at, account });
+      if (look >= looks) {
+        if (!isAccepted) return this.#mismatch(account, found);
+        const accepted = acceptedBaseline(baseline, books, pending(), account);
+        return this.#record({ kind: "account_baseline", at, account: accepted });
       }
-      if (look >= looks) return this.#mismatch(account, found);
       await delay(betweenLooksMs, undefined, { signal });
     }
   }
@@ -160,25 +185,28 @@ export class Reconciliation {
     await producer.send({ topic: topics.reconciliation.name, key: venue.name, value: encodeEvent(event) });
   }
 
-  /** The account that the day began with. */
-  async #baseline(signal: AbortSignal): Promise<AccountSnapshot | undefined> {
+  /** What the account is compared with, and when it was last found to differ from that. */
+  async #history(signal: AbortSignal): Promise<History> {
     const { kafka, venue, context } = this.#options;
-    let baseline: AccountSnapshot | undefined;
+    let history: History = { baseline: undefined, mismatchAt: undefined };
     for (let partition = 0; partition < topics.reconciliation.partitions; partition += 1) {
       await readPartition({
         kafka,
         topic: topics.reconciliation.name,
         partition,
         onRecord: ({ value }) => {
-          const event = decodeEvent("exec.reconciliation", value);
-          if (event.venue !== venue.name || event.payload.kind !== "account_baseline") return;
-          baseline ??= event.payload.account;
+          const { venue: name, payload } = decodeEvent("exec.reconciliation", value);
+          if (name !== venue.name) return;
+          // The key is the venue's name, so its events are in one partition and in order.
+          if (payload.kind === "account_baseline") {
+            history = { baseline: payload.account, mismatchAt: undefined };
+          } else if (payload.kind === "account_mismatch") history.mismatchAt = payload.at;
         },
         signal,
         logger: context.logger,
       });
     }
-    return baseline;
+    return history;
   }
 
   async #view(signal: AbortSignal): Promise<JournalView> {
@@ -188,9 +216,10 @@ export class Reconciliation {
     return view;
   }
 
-  async #account(signal: AbortSignal): Promise<AccountSnapshot> {
+  async #account(signal: AbortSignal, progress: () => void): Promise<AccountSnapshot> {
     const { venue, context } = this.#options;
     for (;;) {
+      progress();
       try {
         const account = await venue.account?.();
         if (account !== undefined) return account;

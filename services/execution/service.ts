@@ -68,7 +68,7 @@ export async function startExecutor(
     context,
     metrics,
     openLog,
-    beforeWork: (partition, signal) => reconciliation.beforeWork(partition, signal),
+    beforeWork: (partition, signal, progress) => reconciliation.beforeWork(partition, signal, progress),
     restart: (partition) => group.consumer?.restart(partition),
   });
   venue.onFill?.((fill) => {

@@ -29,7 +29,7 @@ export interface StrategyPartitionsOptions<Input extends InputType, State> {
   strategy: Strategy<Input, State>;
   producer: Pick<BatchingProducer, "send" | "sendAll">;
   read: ReadUpTo;
-  context: Pick<ServiceContext, "settings" | "logger" | "metrics" | "signal">;
+  context: Pick<ServiceContext, "settings" | "logger" | "metrics">;
 }
 
 interface Owned<Input extends InputType, State> {
@@ -75,10 +75,12 @@ export class StrategyPartitions<Input extends InputType, State> {
           records += 1;
           progress();
         },
-        AbortSignal.any([abort.signal, context.signal]),
+        // Not the service's own signal: a stop ends with `revoked`. To resolve earlier would let records be handled on
+        // a state that has seen only a part of its past.
+        abort.signal,
       );
     } catch (error) {
-      if (abort.signal.aborted || context.signal.aborted) return;
+      if (abort.signal.aborted) return;
       throw error;
     }
     const { topic, partition: number, committed } = partition;

@@ -131,7 +131,12 @@ function count(verdict: CommandVerdict, { venue, payload }: Event<TradeResult>):
   const { status, reason, command_id } = payload;
   verdict.statuses[status] = (verdict.statuses[status] ?? 0) + 1;
   if (status === "EXPIRED" || status === "DENIED") {
-    verdict.givenUp.push({ command_id, venue, status, reason: reason?.code ?? "no reason" });
+    const code = reason?.code ?? "no reason";
+    verdict.givenUp.push({ command_id, venue, status, reason: code });
+    // Nobody differs from the venue's account and nobody stops trading here: else a run could be "ok" that trades nothing.
+    if (code === "account_mismatch" || code === "kill_switch") {
+      verdict.violations.push({ what: "trading_stopped", subject: command_id, detail: `${venue}: ${code}` });
+    }
   }
 }
 
