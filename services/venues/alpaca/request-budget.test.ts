@@ -59,7 +59,7 @@ test("who cannot be served in time is told at once; who waits is told at the end
 });
 
 test("orders go before questions, and questions are never starved", async () => {
-  const budget = make(10, 150);
+  const budget = make(10, 1_000);
   for (let at = 0; at < 10; at += 1) await budget.take(at < 9 ? "order" : "question", soon);
   const served: RequestKind[] = [];
   const take = (kind: RequestKind) => budget.take(kind, soon).then(() => served.push(kind));
