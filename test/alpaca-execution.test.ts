@@ -101,7 +101,7 @@ test("with every fault, each command ends as the venue's book has it, and no ord
   const settlements = await Promise.all(
     commands.map(async (given) => {
       const order = venue.prepare(given);
-      const submission = await order.submit();
+      const submission = await order.submit(() => undefined);
       if (submission.outcome === "rejected" || submission.outcome === "not_sent") return submission.outcome;
       return venue.settle(
         given,
@@ -139,7 +139,7 @@ test("a resting order is canceled at its deadline; a successor settles what its 
   const venue = open(lab);
   const resting = command(1, 2_000, { order_type: "limit", limit_price: "0.01" });
   const order = venue.prepare(resting);
-  assert.deepEqual(await order.submit(), { outcome: "accepted" });
+  assert.deepEqual(await order.submit(() => undefined), { outcome: "accepted" });
   const account = await venue.account?.();
   assert.deepEqual(
     account?.open_orders.map(({ client_order_id }) => client_order_id),

@@ -42,6 +42,12 @@ export interface Settlement {
   reference: VenueReference;
 }
 
+/**
+ * Asked right before an order's bytes are written: much may have happened since it was allowed.
+ * @returns why it must not be sent any more; undefined when it may.
+ */
+export type MayStillSend = () => Reason | undefined;
+
 /** An order, made but not sent. */
 export interface PreparedOrder {
   /** What the venue knows it by; written to the journal before it is sent. */
@@ -50,8 +56,12 @@ export interface PreparedOrder {
   readonly symbols: readonly string[];
   /** Money at stake in the account's currency, as a decimal; undefined where nobody can tell before the fill. */
   readonly notional: string | undefined;
-  /** Sends it, once, unless the command's deadline has passed. Never throws for what the venue or the network does. */
-  submit(): Promise<Submission>;
+  /**
+   * Sends it, once, unless the command's deadline has passed. Never throws for what the venue or the network does.
+   * @param mayStillSend asked last, when nothing has to be waited for any more (a connection, a budget): with the reason
+   * it gives, the order is `not_sent`.
+   */
+  submit(mayStillSend: MayStillSend): Promise<Submission>;
 }
 
 /** The venue's market hours and clock. */
@@ -106,7 +116,10 @@ export interface ExecutionVenue {
   account?(): Promise<AccountSnapshot>;
   /** Market hours and clock; absent where the venue tells neither. @throws Error when it cannot be learnt. */
   clock?(): Promise<MarketClock>;
-  /** Calls `listener` for every fill that is reported, also for orders that nobody waits for any more. */
+  /**
+   * Calls `listener` for every fill that is reported, also for orders that nobody waits for any more. It may be called
+   * again for the same fill: whose order it is may be known only later, when a partition's journal has been read.
+   */
   onFill?(listener: (fill: ReportedFill) => void): void;
   /** Ends the connections. */
   close(): Promise<void>;

@@ -9,6 +9,7 @@ import { decodeEvent, newEvent } from "../core/events.ts";
 import {
   RefusedCommandError,
   type ExecutionVenue,
+  type MayStillSend,
   type Settlement,
   type Submission,
 } from "../core/execution-venue.ts";
@@ -104,6 +105,9 @@ class FakeVenue implements ExecutionVenue {
   readonly graceMs = 0;
   readonly calls: string[] = [];
   readonly asked: { id: string; missed: boolean }[] = [];
+  readonly canceled: string[] = [];
+  /** What has to be waited for before an order can be sent: a connection, a budget. */
+  room = Promise.resolve();
   submission: (command: ExecuteTrade) => Promise<Submission> = () => Promise.resolve({ outcome: "accepted" });
   settlement: (command: ExecuteTrade, signal: AbortSignal) => Promise<Settlement> = () =>
     Promise.resolve({
@@ -118,11 +122,18 @@ class FakeVenue implements ExecutionVenue {
       reference: { order: `order of ${command.command_id}` },
       symbols: ["a", "b"],
       notional: undefined,
-      submit: () => {
+      submit: async (mayStillSend: MayStillSend): Promise<Submission> => {
+        await this.room;
+        const reason = mayStillSend();
+        if (reason !== undefined) return { outcome: "not_sent", reason };
         this.calls.push(command.command_id);
         return this.submission(command);
       },
     };
+  }
+  cancel(command: ExecuteTrade): Promise<void> {
+    this.canceled.push(command.command_id);
+    return Promise.resolve();
   }
   settle(command: ExecuteTrade, reference: Record<string, string>, missed: boolean, signal: AbortSignal) {
     assert.equal(reference["order"], `order of ${command.command_id}`);
@@ -187,7 +198,7 @@ function start(log: FakeLog, venue: FakeVenue, more: Partial<PartitionExecutorOp
     partition: 1,
     epoch: recovery.epoch + 1,
     log,
-    gates: { command: () => undefined, order: () => undefined },
+    gates: { command: () => undefined, order: () => undefined, stopped: () => undefined },
     deadLetters: { send: (letter) => deadLetters.send([letter]) },
     context,
     metrics: executionMetrics(context.metrics.registry, {
@@ -292,6 +303,7 @@ test("what must not be sent is not sent, and has a named reason", async () => {
   const gates = {
     command: ({ event_id }: Event) => (event_id === command(2).event_id ? reason : undefined),
     order: ({ command_id }: ExecuteTrade) => (command_id === command(6).event_id ? reason : undefined),
+    stopped: () => undefined,
   };
   const { executor } = start(log, venue, { gates });
   await executor.handle([
@@ -335,6 +347,70 @@ test("a deadline that passes while the intent is written ends the command withou
   await executor.settled();
   assert.deepEqual(venue.calls, []);
   assert.equal(log.results()[0]?.reason?.code, "deadline_passed");
+});
+
+test("what stops trading between the intent and the sending stops the order: it ends DENIED", async () => {
+  for (const code of ["kill_switch", "account_mismatch"]) {
+    const log = new FakeLog();
+    const venue = new FakeVenue();
+    const reason = { code, message: "stopped" };
+    let isStopped = false;
+    const stopped = () => (isStopped ? reason : undefined);
+    const gates = { command: () => undefined, order: () => undefined, stopped };
+    let free: () => void = () => undefined;
+    venue.room = new Promise((resolve) => (free = resolve));
+    const { executor } = start(log, venue, { gates });
+    await executor.handle([record(command(1))]);
+    isStopped = true;
+    free();
+    await executor.settled();
+    assert.deepEqual(venue.calls, []);
+    assert.deepEqual(
+      log.entries().map(({ state }) => state),
+      ["INTENT", "DENIED"],
+    );
+    assert.deepEqual(log.results()[0]?.reason, reason);
+  }
+});
+
+test("an order that waits to be sent is not, and says nothing, when the right to write is gone", async () => {
+  const log = new FakeLog();
+  const venue = new FakeVenue();
+  let free: () => void = () => undefined;
+  venue.room = new Promise((resolve) => (free = resolve));
+  const { executor, context } = start(log, venue);
+  await executor.handle([record(command(1))]);
+  log.fence(fenced());
+  await turn();
+  free();
+  await executor.settled();
+  assert.deepEqual(venue.calls, []);
+  assert.deepEqual(
+    log.entries().map(({ state }) => state),
+    ["INTENT"],
+  );
+  assert.deepEqual(context.fatals, []);
+});
+
+test("an order is canceled once, and only when the venue has been handed it", async () => {
+  const log = new FakeLog();
+  const venue = new FakeVenue();
+  let end: (settlement: Settlement) => void = () => undefined;
+  venue.settlement = () => new Promise((resolve) => (end = resolve));
+  const { executor } = start(log, venue);
+  log.hold();
+  const handled = executor.handle([record(command(1))]);
+  await turn();
+  await executor.cancelOpen();
+  assert.deepEqual(venue.canceled, [], "its intent is not committed: a cancellation now would be lost");
+  log.release();
+  await handled;
+  await turn();
+  await executor.cancelOpen();
+  await executor.cancelOpen();
+  assert.deepEqual(venue.canceled, [command(1).event_id]);
+  end({ status: "CANCELED", filled: nothing, reference: {} });
+  await executor.settled();
 });
 
 test("a redelivered command is executed once, in one life and in the next", async () => {
@@ -432,7 +508,8 @@ test("a stop leaves open orders to the next executor, which settles them without
 test("a canary ends DENIED without an intent, also when nothing may be traded", async () => {
   const log = new FakeLog();
   const venue = new FakeVenue();
-  const gates = { command: () => ({ code: "kill_switch", message: "" }), order: () => undefined };
+  const reason = { code: "kill_switch", message: "" };
+  const gates = { command: () => reason, order: () => undefined, stopped: () => reason };
   const { executor } = start(log, venue, { gates });
   const instruction = { kind: "canary" as const, canary_id: derivedEventId("norm.canary", "1") };
   await executor.handle([record(command(1, { instruction, limits: {} }))]);

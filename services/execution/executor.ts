@@ -61,6 +61,8 @@ export interface Gates {
   command(event: Event<ExecuteTrade>): Reason | undefined;
   /** Why its order is refused. Counts the order when it is not. */
   order(command: ExecuteTrade, order: PreparedOrder): Reason | undefined;
+  /** Why nothing may be sent now, also when it was allowed before; undefined while trading goes on. */
+  stopped(): Reason | undefined;
 }
 
 /** Arguments of {@link PartitionExecutor}. */
@@ -197,10 +199,14 @@ export class PartitionExecutor {
     while (this.#underway.size > 0) await Promise.all(this.#underway);
   }
 
-  /** Asks the venue, once for each, to end all orders that may rest there; how each ended comes as its settlement. */
+  /**
+   * Asks the venue, once for each, to end all orders that may rest there; how each ended comes as its settlement. To be
+   * called again while commands are taken.
+   */
   async cancelOpen(): Promise<void> {
+    // The venue knows nothing yet of those whose INTENT is on the way: their turn comes with the next call.
     const resting = [...this.#open].filter(
-      ([id, { state }]) => state !== "RECEIVED" && !this.#canceled.has(id),
+      ([id, { state }]) => state !== "RECEIVED" && !this.#taking.has(id) && !this.#canceled.has(id),
     );
     await Promise.all(
       resting.map(async ([id, { event, reference }]) => {
@@ -231,6 +237,8 @@ export class PartitionExecutor {
       delay(closeDeadlineMs, false, { ref: false }),
     ]);
     if (finished) return;
+    // A successor may have begun: what still waits to be sent stays here.
+    this.#lost = true;
     this.#abort.abort();
     await log.abandon();
   }
@@ -334,7 +342,7 @@ export class PartitionExecutor {
     // The process may have been frozen since the commit: nothing is between this look and the call.
     if (this.#isLate(payload)) return this.#finish(command, late(payload));
     const begun = performance.now();
-    const call = order.submit();
+    const call = order.submit(() => this.#whyNotSend());
     this.#submitting.add(call);
     const submission = await call.finally(() => this.#submitting.delete(call));
     context.metrics.venueCallLatency.observe(
@@ -345,6 +353,7 @@ export class PartitionExecutor {
       case "rejected":
         return this.#finish(command, { status: "REJECTED", reason: submission.reason });
       case "not_sent":
+        if (this.#lost) return;
         return this.#finish(command, { status: "DENIED", reason: submission.reason });
       case "unknown":
         forEvent(context.logger, command.event).warn({ reason: submission.reason }, "outcome unknown");
@@ -356,6 +365,13 @@ export class PartitionExecutor {
         void this.#write(command, "SUBMITTED", {}).catch(() => undefined);
         return this.#settle(command, false, false);
     }
+  }
+
+  /** Why an order whose INTENT is written must not be sent any more, when it must not. */
+  #whyNotSend(): Reason | undefined {
+    if (!this.#lost) return this.#options.gates.stopped();
+    const { partition } = this.#options;
+    return { code: "ownership_lost", message: `the right to write for partition ${partition} is gone` };
   }
 
   /** @param neverSent the journal does not tell whether a former owner has sent it. */

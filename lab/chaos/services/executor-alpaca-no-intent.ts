@@ -22,7 +22,7 @@ const answers = new Map<string, Promise<Submission>>();
 function sendingFirst(venue: ExecutionVenue): ExecutionVenue {
   const prepare = (command: Parameters<ExecutionVenue["prepare"]>[0]): PreparedOrder => {
     const order = venue.prepare(command);
-    const answer = order.submit();
+    const answer = order.submit(() => undefined);
     answers.set(command.command_id, answer);
     return {
       reference: order.reference,

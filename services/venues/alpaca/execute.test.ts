@@ -3,7 +3,12 @@ import { randomUUID } from "node:crypto";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
-import { RefusedCommandError, type ReportedFill, type Submission } from "../../core/execution-venue.ts";
+import {
+  RefusedCommandError,
+  type MayStillSend,
+  type ReportedFill,
+  type Submission,
+} from "../../core/execution-venue.ts";
 import type { ExecuteTrade, PlaceOrder } from "../../core/trading.ts";
 import { testContext, until } from "../../core/testing.ts";
 import { AlpacaVenue, type AlpacaVenueOptions } from "./execute.ts";
@@ -67,9 +72,13 @@ async function make(
 }
 
 /** Submits and settles a command, as the executor does. */
-async function execute(venue: AlpacaVenue, given: ExecuteTrade) {
+async function execute(
+  venue: AlpacaVenue,
+  given: ExecuteTrade,
+  mayStillSend: MayStillSend = () => undefined,
+) {
   const order = venue.prepare(given);
-  const submission = await order.submit();
+  const submission = await order.submit(mayStillSend);
   const settled = (missed = submission.outcome === "unknown") =>
     venue.settle(given, order.reference, missed, never);
   return { submission, settled, reference: order.reference };
@@ -272,7 +281,7 @@ test("an unknown outcome is settled by asking: taken after all, or not there onc
   assert.equal((await taken.settled()).status, "FILLED");
 
   isTaken = false;
-  const given = command(700);
+  const given = command(2_000);
   const lost = await execute(venue, given);
   assert.equal(lost.submission.outcome, "unknown");
   const settlement = await lost.settled();
@@ -359,9 +368,79 @@ test("without room in the budget before the deadline the order is not sent", asy
   assert.equal(fake.seen("POST").length, 1);
 });
 
+test("what stops trading while an order waits to be sent keeps it here", async () => {
+  const refused = (response: Parameters<Answer>[1]) => reply(response, 429, {}, { "retry-after": "1" });
+  const { fake, venue } = await make((request, response) => request.method === "POST" && refused(response));
+  const reason = { code: "kill_switch", message: "stopped" };
+  assert.equal((await execute(venue, command())).submission.outcome, "unknown");
+  // The refusal lets nothing be sent for a second; trading is stopped meanwhile.
+  let isStopped = false;
+  const waiting = execute(venue, command(), () => (isStopped ? reason : undefined));
+  isStopped = true;
+  assert.deepEqual((await waiting).submission, { outcome: "not_sent", reason });
+  // Stopped after the budget has granted it: it is asked again when the connection stands.
+  let asked = 0;
+  const { submission } = await execute(venue, command(), () => (asked++ === 0 ? undefined : reason));
+  assert.deepEqual(submission, { outcome: "not_sent", reason });
+  assert.equal(asked, 2);
+  assert.equal(fake.seen("POST").length, 1);
+});
+
+test("an order that is canceled while it is being sent is canceled as soon as it is there", async () => {
+  let answer: () => void = () => undefined;
+  const { fake, venue } = await make((request, response) => {
+    if (request.method !== "POST") return false;
+    const id = String(request.body?.["client_order_id"]);
+    const shown = {
+      id: "v",
+      client_order_id: id,
+      symbol: "AAPL",
+      side: "buy",
+      filled_qty: "0",
+      status: "new",
+    };
+    answer = () => {
+      fake.orders.set(id, shown);
+      reply(response, 200, shown);
+    };
+    return true;
+  });
+  const given = command();
+  const executed = execute(venue, given);
+  await until("the order is on its way", () => fake.seen("POST").length === 1);
+  await venue.cancel(given);
+  answer();
+  const { settled } = await executed;
+  const { status, reason } = await settled();
+  assert.deepEqual([status, reason?.code], ["CANCELED", "canceled"]);
+  assert.equal(fake.seen("DELETE").length, 1);
+});
+
+test("a fill that nobody waited for is reported again: whose order it is may be known only later", async () => {
+  const { fake, venue, fills } = await make(undefined, { repeatMs: 50 });
+  const waitedFor = command();
+  const { settled } = await execute(venue, waitedFor);
+  const filled = { status: "filled", filled_qty: "10", filled_avg_price: "126.5" };
+  fake.update(waitedFor.command_id, "fill", filled);
+  await settled();
+  const { command_id } = command();
+  fake.orders.set(command_id, {
+    id: "v",
+    client_order_id: command_id,
+    symbol: "AAPL",
+    side: "buy",
+    status: "new",
+  });
+  fake.update(command_id, "fill", filled);
+  const reports = (id: string) => fills.filter(({ orderId }) => orderId === id);
+  await until("reported three times", () => reports(command_id).length >= 3);
+  assert.deepEqual(reports(command_id)[2], reports(command_id)[0]);
+  assert.equal(reports(waitedFor.command_id).length, 1, "its command's result says it");
+});
+
 test("an order that rests is canceled at the deadline and keeps what was filled", async () => {
   const { fake, venue } = await make();
-  const given = command(800);
+  const given = command(2_000);
   const { settled } = await execute(venue, given);
   const settlement = settled();
   fake.update(given.command_id, "partial_fill", {
@@ -383,7 +462,7 @@ test("a fill that wins against the cancellation counts", async () => {
     Object.assign(order ?? {}, { status: "filled", filled_qty: "10", filled_avg_price: "126.5" });
     return reply(response, 422, { code: 42210000, message: 'order is already in "filled" state' });
   });
-  const { settled } = await execute(venue, command(700));
+  const { settled } = await execute(venue, command(2_000));
   assert.deepEqual((await settled()).filled, { kind: "order", quantity: "10", average_price: "126.5" });
 });
 
@@ -394,7 +473,7 @@ test("a lost cancellation is repeated until the order has ended", async () => {
     cancellations += 1;
     return cancellations > 1 ? false : reply(response, 500);
   });
-  const { settled } = await execute(venue, command(700));
+  const { settled } = await execute(venue, command(2_000));
   assert.equal((await settled()).status, "CANCELED");
   assert.equal(cancellations, 2);
 });

@@ -14,6 +14,7 @@ import {
   nothingFilled,
   type ExecutionVenue,
   type MarketClock,
+  type MayStillSend,
   type PreparedOrder,
   type ReportedFill,
   type Settlement,
@@ -55,6 +56,16 @@ const lookBackMs = 10 * 60_000;
 /** How many orders' fills are remembered, so that none is reported twice. */
 const rememberedFills = 10_000;
 
+/**
+ * How many fills are reported again that no command of this process waited for: as many as may be in the look back with
+ * the usual budget. The first look back comes before any journal has been read, and a partition may come to us only after
+ * a fill of its orders: so whoever knows the order hears of it later, too.
+ */
+const repeatedFills = 2_000;
+
+/** Pause between these reports, in milliseconds. */
+const defaultRepeatMs = 30_000;
+
 const deadlineCause: Reason = {
   code: "deadline_passed",
   message: "the order was still open at the command's deadline and was canceled",
@@ -76,6 +87,8 @@ export interface AlpacaVenueOptions {
   graceMs?: number;
   /** Longest wait for an answer of the trading API, in milliseconds. Default 5,000. */
   answerMs?: number;
+  /** See {@link defaultRepeatMs}. */
+  repeatMs?: number;
 }
 
 /** Alpaca as a venue of the executor. */
@@ -88,6 +101,9 @@ export class AlpacaVenue implements ExecutionVenue {
   readonly #watches = new Map<string, OrderWatch>();
   /** Filled quantity last reported, by client order id, oldest first. */
   readonly #reported = new Map<string, string>();
+  /** The last fill of each order that had no watch then, by client order id, oldest first. See {@link repeatedFills}. */
+  readonly #unclaimed = new Map<string, ReportedFill>();
+  readonly #repeating: NodeJS.Timeout;
   readonly #closed = new AbortController();
   #missedSince = Infinity;
   #isCatchingUp = false;
@@ -115,6 +131,9 @@ export class AlpacaVenue implements ExecutionVenue {
         onMissed: (since) => void this.#catchUp(since),
       },
     });
+    this.#repeating = setInterval(() => {
+      for (const fill of this.#unclaimed.values()) this.#onFill(fill);
+    }, options.repeatMs ?? defaultRepeatMs);
   }
 
   prepare(command: ExecuteTrade): PreparedOrder {
@@ -125,19 +144,19 @@ export class AlpacaVenue implements ExecutionVenue {
       reference: { client_order_id: body.client_order_id },
       symbols: [order.symbol],
       notional: notionalOf(order),
-      submit: () => {
+      submit: (mayStillSend) => {
         if (isSubmitted) throw new Error(`command ${command.command_id} was submitted a second time`);
         isSubmitted = true;
-        return this.#submit(body, fromInstant(command.deadline));
+        return this.#submit(body, fromInstant(command.deadline), mayStillSend);
       },
     };
   }
 
-  async #submit(body: OrderBody, deadline: number): Promise<Submission> {
+  async #submit(body: OrderBody, deadline: number, mayStillSend: MayStillSend): Promise<Submission> {
     const id = body.client_order_id;
     // Registered before sending: the update may come before the answer.
     this.#watchOf(id);
-    const { order, ...submission } = await this.#api.place(body, deadline);
+    const { order, ...submission } = await this.#api.place(body, deadline, mayStillSend);
     if (order !== undefined) this.#seen(order);
     if (submission.outcome === "rejected" || submission.outcome === "not_sent") this.#watches.delete(id);
     return submission;
@@ -194,9 +213,9 @@ export class AlpacaVenue implements ExecutionVenue {
 
   async cancel(command: ExecuteTrade): Promise<void> {
     const watch = this.#watches.get(command.command_id);
-    if (watch?.isSettling === true) {
-      // Its end is waited for: there the cancellation is repeated until it has an effect.
-      watch.cancelCause ??= requestCause;
+    if (watch !== undefined) watch.cancelCause ??= requestCause;
+    if (watch !== undefined && (watch.isSettling || watch.order === undefined)) {
+      // Its end is waited for, or will be when it has been sent: there the cancellation is repeated until it has an effect.
       watch.wake();
       return;
     }
@@ -224,6 +243,7 @@ export class AlpacaVenue implements ExecutionVenue {
 
   async close(): Promise<void> {
     this.#closed.abort();
+    clearInterval(this.#repeating);
     await this.#updates.close();
     this.#api.close();
   }
@@ -250,7 +270,9 @@ export class AlpacaVenue implements ExecutionVenue {
       filled.average_price !== undefined &&
       this.#isNewFill(id, filled.quantity)
     ) {
-      this.#onFill({ orderId: id, filled, reference: { client_order_id: id, order_id: order.id } });
+      const fill = { orderId: id, filled, reference: { client_order_id: id, order_id: order.id } };
+      if (!this.#watches.has(id)) remember(this.#unclaimed, id, fill, repeatedFills);
+      this.#onFill(fill);
     }
     this.#watches.get(id)?.seen(order);
   }
@@ -258,12 +280,7 @@ export class AlpacaVenue implements ExecutionVenue {
   /** Whether more of an order is filled than was reported; updates come twice, and late. */
   #isNewFill(id: string, quantity: string): boolean {
     if (compare(quantity, this.#reported.get(id) ?? "0") <= 0) return false;
-    this.#reported.delete(id);
-    this.#reported.set(id, quantity);
-    if (this.#reported.size > rememberedFills) {
-      const [oldest] = this.#reported.keys();
-      if (oldest !== undefined) this.#reported.delete(oldest);
-    }
+    remember(this.#reported, id, quantity, rememberedFills);
     return true;
   }
 
@@ -298,6 +315,15 @@ export class AlpacaVenue implements ExecutionVenue {
     }
     for (const watch of open) if (!listed.has(watch)) watch.ask();
   }
+}
+
+/** Puts an entry in as the newest one and the oldest out, when there are more than `limit`. */
+function remember<Value>(entries: Map<string, Value>, id: string, value: Value, limit: number): void {
+  entries.delete(id);
+  entries.set(id, value);
+  if (entries.size <= limit) return;
+  const [oldest] = entries.keys();
+  if (oldest !== undefined) entries.delete(oldest);
 }
 
 function notFound(command: ExecuteTrade): Settlement {

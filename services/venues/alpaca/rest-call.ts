@@ -1,10 +1,11 @@
 /**
  * HTTP calls of which is certain whether they left this process. `node:http` instead of `fetch`, which follows
  * redirects and answers 421 by sending the body a second time, and which does not tell when a body is written. Here
- * nothing is written before the connection stands, then a last look at the clock is taken, then it is written once.
+ * nothing is written before the connection stands, then a last look is taken whether it may be, then it is written once.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { MayStillSend } from "../../core/execution-venue.ts";
 import { parseExact } from "./exact-json.ts";
 
 /** What came of a call. */
@@ -16,8 +17,8 @@ export type RestResult =
       body: unknown;
       headers: IncomingMessage["headers"];
     }
-  /** Nothing left this process. */
-  | { kind: "not_sent"; code: "deadline_passed" | "venue_unreachable"; message: string }
+  /** Nothing left this process: `deadline_passed`, `venue_unreachable`, or what {@link RestRequest.mayStillSend} says. */
+  | { kind: "not_sent"; code: string; message: string }
   /** It may have arrived. */
   | { kind: "unanswered"; message: string };
 
@@ -40,6 +41,8 @@ export interface RestRequest {
   body?: object;
   /** Milliseconds since the epoch: from then on nothing is written any more. */
   before?: number;
+  /** Asked when the connection stands: with a reason nothing is written. */
+  mayStillSend?: MayStillSend;
   signal?: AbortSignal;
 }
 
@@ -67,7 +70,7 @@ export class RestClient {
   }
 
   /** Makes a call. Never throws for what the network or the server does. */
-  call({ method, path, body, before, signal }: RestRequest): Promise<RestResult> {
+  call({ method, path, body, before, mayStillSend, signal }: RestRequest): Promise<RestResult> {
     const { url, headers, answerMs = 5_000 } = this.#options;
     const text = body === undefined ? undefined : Buffer.from(JSON.stringify(body), "utf8");
     return new Promise((resolve) => {
@@ -118,6 +121,11 @@ export class RestClient {
               code: "deadline_passed",
               message: "the deadline had passed before it was sent",
             });
+            return;
+          }
+          const reason = mayStillSend?.();
+          if (reason !== undefined) {
+            end({ kind: "not_sent", ...reason });
             return;
           }
           isWritten = true;

@@ -5,7 +5,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { Backoff, type BackoffLimits } from "../../core/backoff.ts";
-import type { MarketClock, Submission } from "../../core/execution-venue.ts";
+import type { MarketClock, MayStillSend, Submission } from "../../core/execution-venue.ts";
 import type { Logger } from "../../core/log.ts";
 import type { AccountSnapshot } from "../../core/trading.ts";
 import { ExactNumber } from "./exact-json.ts";
@@ -95,15 +95,22 @@ export class TradingApi {
   /**
    * Sends an order, once. Never throws for what the venue or the network does.
    * @param before milliseconds since the epoch: from then on it is not sent any more.
+   * @param mayStillSend asked when the budget has granted the order, and again when its connection stands.
    */
-  async place(body: OrderBody, before: number): Promise<Placement> {
+  async place(body: OrderBody, before: number, mayStillSend: MayStillSend): Promise<Placement> {
     if (!(await this.#budget.take("order", before - Date.now()))) {
       return {
         outcome: "not_sent",
         reason: { code: "rate_limited", message: "the budget of requests allows none before the deadline" },
       };
     }
-    const result = await this.#call("order", { method: "POST", path: "/v2/orders", body, before });
+    const reason = mayStillSend();
+    if (reason !== undefined) {
+      this.#budget.unused("order");
+      return { outcome: "not_sent", reason };
+    }
+    const request = { method: "POST", path: "/v2/orders", body, before, mayStillSend } as const;
+    const result = await this.#call("order", request);
     switch (result.kind) {
       case "not_sent":
         return { outcome: "not_sent", reason: { code: result.code, message: result.message } };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ExecuteTrade } from "../../core/trading.ts";
-import { RefusedCommandError } from "../../core/execution-venue.ts";
+import { RefusedCommandError, type MayStillSend } from "../../core/execution-venue.ts";
 import { until } from "../../core/testing.ts";
 import { encodeBase58 } from "./base58.ts";
 import { NearVenue, refusalCode } from "./execute.ts";
@@ -15,7 +15,14 @@ class FakeRelay {
   readonly requests: unknown[][] = [];
   readonly statuses = new Map<string, IntentStatus["status"]>();
   readonly asked: string[] = [];
-  request(_method: string, params: unknown[]): Promise<RelayAnswer> {
+  request(
+    _method: string,
+    params: unknown[],
+    _until: number,
+    mayStillSend: MayStillSend,
+  ): Promise<RelayAnswer> {
+    const reason = mayStillSend();
+    if (reason !== undefined) return Promise.resolve({ kind: "not_sent", reason });
     this.requests.push(params);
     return Promise.resolve(this.answer);
   }
@@ -29,7 +36,7 @@ class FakeRelay {
   close = () => Promise.resolve();
 }
 
-function make(graceMs = 50) {
+function make(graceMs = 50, usedGraceMs = 60_000) {
   const relay = new FakeRelay();
   const venue = new NearVenue({
     openRelay: (listener) => {
@@ -39,6 +46,7 @@ function make(graceMs = 50) {
     signer: readSigner("solver.near", `ed25519:${encodeBase58(Buffer.alloc(32, 7))}`),
     salt: Buffer.from("252812b3", "hex"),
     graceMs,
+    usedGraceMs,
   });
   return { relay, venue };
 }
@@ -67,12 +75,13 @@ function command(more: Partial<Swap> = {}, deadlineMs = 60_000): ExecuteTrade {
 }
 
 const never = new AbortController().signal;
+const may = () => undefined;
 
 test("an answer is a signed token_diff from our side, with nonce and deadline of the command", async () => {
   const { relay, venue } = make();
   const given = command();
   const order = venue.prepare(given);
-  assert.deepEqual(await order.submit(), { outcome: "accepted" });
+  assert.deepEqual(await order.submit(may), { outcome: "accepted" });
   const [[response]] = relay.requests as [[Record<string, unknown>]];
   assert.equal(response["quote_id"], "q");
   assert.deepEqual(response["quote_output"], { amount_out: "997" });
@@ -93,7 +102,7 @@ test("an answer is a signed token_diff from our side, with nonce and deadline of
 
 test("a demand of an exact amount out is answered with our amount in", async () => {
   const { relay, venue } = make();
-  await venue.prepare(command({ exact: "out" })).submit();
+  await venue.prepare(command({ exact: "out" })).submit(may);
   const [[response]] = relay.requests as [[Record<string, unknown>]];
   assert.deepEqual(response["quote_output"], { amount_in: "1000" });
 });
@@ -107,7 +116,7 @@ test("the relay's answers are told apart", async () => {
   const { relay, venue } = make();
   const submit = async (answer: RelayAnswer) => {
     relay.answer = answer;
-    return venue.prepare(command()).submit();
+    return venue.prepare(command()).submit(may);
   };
   const response = { kind: "response" as const, id: 1 };
   const late = { message: "quote not found or already finished" };
@@ -115,7 +124,8 @@ test("the relay's answers are told apart", async () => {
     outcome: "rejected",
     reason: { code: "quote_finished", message: late.message },
   });
-  assert.equal((await submit({ kind: "not_sent" })).outcome, "not_sent");
+  const reason = { code: "venue_unreachable", message: "no connection" };
+  assert.deepEqual(await submit({ kind: "not_sent", reason }), { outcome: "not_sent", reason });
   assert.equal((await submit({ kind: "unanswered", message: "timeout" })).outcome, "unknown");
   assert.equal(
     (await submit({ kind: "answered", response: { ...response, result: null } })).outcome,
@@ -127,7 +137,7 @@ test("only an error that says that the offer was not taken is a refusal", async 
   const { relay, venue } = make();
   const submit = async (error: { code?: number; message: string }) => {
     relay.answer = { kind: "answered", response: { kind: "response", id: 1, error } };
-    return (await venue.prepare(command()).submit()).outcome;
+    return (await venue.prepare(command()).submit(may)).outcome;
   };
   assert.equal(await submit({ code: -32603, message: "internal error" }), "unknown");
   assert.equal(await submit({ code: -32000, message: "try again later" }), "unknown");
@@ -146,7 +156,7 @@ test("a used quote is filled when the relay calls it settled, not earlier", asyn
   const { relay, venue } = make();
   const given = command();
   const order = venue.prepare(given);
-  await order.submit();
+  await order.submit(may);
   const quoteHash = order.reference["quote_hash"] ?? "";
   relay.statuses.set("intent", "TX_BROADCASTED");
   const settlement = venue.settle(given, order.reference, false, never);
@@ -167,7 +177,7 @@ test("news that comes before settle() is not lost", async () => {
   const { relay, venue } = make();
   const given = command();
   const order = venue.prepare(given);
-  const submitted = order.submit();
+  const submitted = order.submit(may);
   relay.listener?.onUsed(order.reference["quote_hash"] ?? "", { intentHash: "intent", txHash: undefined });
   relay.statuses.set("intent", "SETTLED");
   await submitted;
@@ -184,11 +194,53 @@ test("a quote that nobody used expires, after its deadline and a grace time", as
   assert.ok(relay.asked.length >= 2, "asked at once, because news may have been missed, and at the end");
 });
 
+test("a used quote is asked for long after its deadline, before it counts as not settled", async () => {
+  const use = async (usedGraceMs: number) => {
+    const { relay, venue } = make(0, usedGraceMs);
+    const given = command({}, 50);
+    const { reference } = venue.prepare(given);
+    const settlement = venue.settle(given, reference, false, never);
+    relay.listener?.onUsed(reference["quote_hash"] ?? "", { intentHash: "intent", txHash: "tx0" });
+    return { relay, settlement, deadline: Date.parse(given.deadline) };
+  };
+  const late = await use(60_000);
+  await until("the deadline has passed", () => Date.now() > late.deadline);
+  const asked = late.relay.asked.length;
+  await until("asked after the deadline", () => late.relay.asked.length >= asked + 2);
+  late.relay.statuses.set("intent", "SETTLED");
+  assert.equal((await late.settlement).status, "FILLED");
+
+  const lost = await use(200);
+  const { status, reason } = await lost.settlement;
+  assert.deepEqual([status, reason?.code], ["EXPIRED", "not_settled"]);
+  assert.ok(Date.now() >= lost.deadline + 200);
+});
+
+test("a quote that is used while the relay is asked for it a last time is not given up", async () => {
+  const { relay, venue } = make(0);
+  const given = command({}, 0);
+  const { reference } = venue.prepare(given);
+  const quoteHash = reference["quote_hash"] ?? "";
+  relay.statuses.set("intent", "SETTLED");
+  const settlement = venue.settle(given, reference, true, never);
+  // The question has been asked, and its answer is on the way.
+  assert.deepEqual(relay.asked, [quoteHash]);
+  relay.listener?.onUsed(quoteHash, { intentHash: "intent", txHash: "tx0" });
+  assert.equal((await settlement).status, "FILLED");
+});
+
+test("an order that may not be sent any more is not", async () => {
+  const { relay, venue } = make();
+  const reason = { code: "kill_switch", message: "stopped" };
+  assert.deepEqual(await venue.prepare(command()).submit(() => reason), { outcome: "not_sent", reason });
+  assert.deepEqual(relay.requests, []);
+});
+
 test("after a reconnection the relay is asked, because it does not repeat its news", async () => {
   const { relay, venue } = make();
   const given = command();
   const order = venue.prepare(given);
-  await order.submit();
+  await order.submit(may);
   const settlement = venue.settle(given, order.reference, false, never);
   relay.statuses.set(order.reference["quote_hash"] ?? "", "SETTLED");
   relay.listener?.onReconnected();

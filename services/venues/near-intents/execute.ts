@@ -6,6 +6,7 @@ import {
   nothingFilled,
   RefusedCommandError,
   type ExecutionVenue,
+  type MayStillSend,
   type PreparedOrder,
   type Settlement,
   type Submission,
@@ -24,6 +25,13 @@ const contract = "intents.near";
  */
 const defaultGraceMs = 1_000;
 
+/**
+ * The same for a quote that is known to be used: its transaction was made in time, and when the relay shows how it ended
+ * is up to the chain and the relay. Whoever calls it EXPIRED too early has swapped without knowing; whoever waits only
+ * delays a result. In milliseconds.
+ */
+const defaultUsedGraceMs = 60_000;
+
 /** Pause between two questions for one intent. */
 const shortestPollMs = 100;
 const longestPollMs = 2_000;
@@ -40,6 +48,8 @@ export interface NearVenueOptions {
   salt: Buffer;
   /** See {@link defaultGraceMs}. */
   graceMs?: number;
+  /** See {@link defaultUsedGraceMs}. */
+  usedGraceMs?: number;
 }
 
 /** What is known of a quote of ours while its end is open. */
@@ -73,12 +83,14 @@ export class NearVenue implements ExecutionVenue {
   readonly #signer: Signer;
   readonly #salt: Buffer;
   readonly graceMs: number;
+  readonly #usedGraceMs: number;
   readonly #watches = new Map<string, QuoteWatch>();
 
   constructor(options: NearVenueOptions) {
     this.#signer = options.signer;
     this.#salt = options.salt;
     this.graceMs = options.graceMs ?? defaultGraceMs;
+    this.#usedGraceMs = options.usedGraceMs ?? defaultUsedGraceMs;
     this.#relay = options.openRelay({
       onUsed: (quoteHash, used) => {
         const watch = this.#watches.get(quoteHash);
@@ -120,14 +132,20 @@ export class NearVenue implements ExecutionVenue {
       symbols: [asset_in, asset_out],
       // Base units of two assets: nobody has told a price in money.
       notional: undefined,
-      submit: () => this.#submit(hash, response, fromInstant(command.deadline)),
+      submit: (mayStillSend) => this.#submit(hash, response, fromInstant(command.deadline), mayStillSend),
     };
   }
 
-  async #submit(quoteHash: string, response: object, deadline: number): Promise<Submission> {
+  async #submit(
+    quoteHash: string,
+    response: object,
+    deadline: number,
+    mayStillSend: MayStillSend,
+  ): Promise<Submission> {
     // Registered before sending: the news may come right behind the answer.
     this.#watches.set(quoteHash, new QuoteWatch());
-    const submission = toSubmission(await this.#relay.request("quote_response", [response], deadline));
+    const answer = await this.#relay.request("quote_response", [response], deadline, mayStillSend);
+    const submission = toSubmission(answer);
     if (submission.outcome === "rejected" || submission.outcome === "not_sent") {
       this.#watches.delete(quoteHash);
     }
@@ -146,12 +164,13 @@ export class NearVenue implements ExecutionVenue {
     const watch = this.#watches.get(quoteHash) ?? new QuoteWatch();
     this.#watches.set(quoteHash, watch);
     watch.ask ||= missed;
-    const decided = fromInstant(command.deadline) + this.graceMs;
+    const deadline = fromInstant(command.deadline);
     const wake = (): void => watch.wake();
     signal.addEventListener("abort", wake);
     try {
       for (let pause = shortestPollMs; ;) {
         signal.throwIfAborted();
+        const decided = deadline + (watch.used === undefined ? this.graceMs : this.#usedGraceMs);
         const isDecided = Date.now() >= decided;
         if (!watch.ask && !isDecided) {
           await watch.wait(Math.min(decided - Date.now(), longestTimerMs));
@@ -164,6 +183,8 @@ export class NearVenue implements ExecutionVenue {
         const found = referenceOf(used, data?.hash);
         if (status === "SETTLED") return filled(command, found);
         if (status === "NOT_FOUND_OR_NOT_VALID") {
+          // The quote was used while the relay was asked: what it said was about something else.
+          if (watch.used !== used) continue;
           if (isDecided) return expired(command, used !== undefined, found);
           // Nothing has come of it so far; the deadline, or news, decides.
           if (used === undefined) continue;
@@ -186,10 +207,7 @@ export class NearVenue implements ExecutionVenue {
 function toSubmission(answer: RelayAnswer): Submission {
   switch (answer.kind) {
     case "not_sent":
-      return {
-        outcome: "not_sent",
-        reason: { code: "venue_unreachable", message: "there was no connection to the solver relay" },
-      };
+      return { outcome: "not_sent", reason: answer.reason };
     case "unanswered":
       return { outcome: "unknown", reason: { code: "no_answer", message: answer.message } };
     case "answered": {
@@ -258,7 +276,7 @@ function expired(command: ExecuteTrade, wasUsed: boolean, reference: VenueRefere
   return {
     status: "EXPIRED",
     reason: wasUsed
-      ? { code: "not_settled", message: "the quote was used, but did not settle before its deadline" }
+      ? { code: "not_settled", message: "the quote was used, but did not settle" }
       : { code: "not_chosen", message: "the quote was not used before its deadline" },
     filled: nothingFilled(command),
     reference,

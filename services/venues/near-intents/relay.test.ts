@@ -3,6 +3,7 @@ import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import { WebSocketServer, type WebSocket } from "ws";
+import type { MayStillSend } from "../../core/execution-venue.ts";
 import { testContext, until } from "../../core/testing.ts";
 import { Relay, type QuoteUsed } from "./relay.ts";
 
@@ -66,8 +67,12 @@ async function world(rpc: (request: Request) => { status: number; body: string }
   return { relay, sockets, requests, used, headers, connections: () => connections };
 }
 
-const request = (relay: Relay, parameter: number, end = Date.now() + 60_000) =>
-  relay.request("quote_response", [parameter], end);
+const request = (
+  relay: Relay,
+  parameter: number,
+  end = Date.now() + 60_000,
+  mayStillSend: MayStillSend = () => undefined,
+) => relay.request("quote_response", [parameter], end, mayStillSend);
 
 const notFound = () => ({
   status: 200,
@@ -113,6 +118,26 @@ test("without a connection a request waits for one, but not beyond its time, and
   await relay.close();
   assert.equal((await hopeless).kind, "not_sent");
   assert.equal(requests.length, 2);
+});
+
+test("what may not be sent any more when the connection is there is not sent", async () => {
+  const { relay, sockets, requests, connections } = await world(notFound);
+  const cut = request(relay, 1);
+  await until("the request", () => requests.length === 1);
+  sockets[0]?.terminate();
+  await cut;
+  const reason = { code: "kill_switch", message: "stopped" };
+  let isStopped = false;
+  const waiting = request(relay, 2, undefined, () => (isStopped ? reason : undefined));
+  isStopped = true;
+  assert.deepEqual(await waiting, { kind: "not_sent", reason });
+  assert.equal(connections(), 2, "it was asked when there was a connection again");
+  // The connection keeps the order of requests: the one before this would have come first.
+  const next = request(relay, 3);
+  await until("the next request", () => requests.length > 1);
+  assert.deepEqual(requests.at(1)?.params, [3]);
+  sockets[1]?.terminate();
+  await next;
 });
 
 test("status events come in both shapes", async () => {

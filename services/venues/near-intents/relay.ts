@@ -4,8 +4,10 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
+import type { MayStillSend } from "../../core/execution-venue.ts";
 import { openFeed, type Feed } from "../../core/feed-connection.ts";
 import type { ServiceContext } from "../../core/service.ts";
+import type { Reason } from "../../core/trading.ts";
 import { quoteStatusFields, readRelayFrame, relayRequest, type RelayResponse } from "./relay-messages.ts";
 
 /** The relay's word on an intent. */
@@ -26,8 +28,8 @@ export interface QuoteUsed {
 /** What came of a request over the WebSocket. */
 export type RelayAnswer =
   | { kind: "answered"; response: RelayResponse }
-  /** There was no connection: nothing left this process. */
-  | { kind: "not_sent" }
+  /** Nothing left this process. */
+  | { kind: "not_sent"; reason: Reason }
   /** Sent, but no answer came. */
   | { kind: "unanswered"; message: string };
 
@@ -57,6 +59,16 @@ const subscribeId = 1;
 const rpcTimeoutMs = 5_000;
 /** Longest wait for a connection before a request counts as not sent: a start or a reconnection takes less. */
 const connectMs = 5_000;
+
+const unreachable: Reason = {
+  code: "venue_unreachable",
+  message: "there was no connection to the solver relay",
+};
+const deadlinePassed: Reason = {
+  code: "deadline_passed",
+  message: "the deadline had passed before it was sent",
+};
+
 /** Questions over HTTP at the same time. */
 const rpcConcurrency = 32;
 
@@ -109,15 +121,23 @@ export class Relay {
   /**
    * Sends a request over the WebSocket, as soon as there is a connection, and waits for its answer.
    * @param until nothing is sent from then on, milliseconds since the epoch; it waits for a connection at most 5 s.
+   * @param mayStillSend asked when there is a connection: with a reason nothing is sent.
    */
-  async request(method: string, params: unknown[], until: number): Promise<RelayAnswer> {
+  async request(
+    method: string,
+    params: unknown[],
+    until: number,
+    mayStillSend: MayStillSend,
+  ): Promise<RelayAnswer> {
     const end = Math.min(until, Date.now() + connectMs);
     while (this.#feed.session === undefined && !this.#closed && Date.now() < end) {
       await this.#connection(end - Date.now());
     }
     const session = this.#feed.session;
-    // The process may have stood still while it waited: nothing is between this look and the sending.
-    if (session === undefined || Date.now() >= until) return { kind: "not_sent" };
+    if (session === undefined) return { kind: "not_sent", reason: unreachable };
+    // The process may have stood still while it waited: nothing is between these looks and the sending.
+    const reason = Date.now() >= until ? deadlinePassed : mayStillSend();
+    if (reason !== undefined) return { kind: "not_sent", reason };
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve) => {
