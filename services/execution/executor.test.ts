@@ -482,6 +482,18 @@ test("no more commands are under way than allowed", async () => {
   assert.equal(log.results().length, 3);
 });
 
+test("a stop does not wait for room: what has not been taken is left to the next owner", async () => {
+  const venue = new FakeVenue();
+  venue.settlement = () => new Promise(() => undefined);
+  const { executor } = start(new FakeLog(), venue, { maximumInFlight: 1 });
+  const handled = executor.handle([1, 2].map((index) => record(command(index))));
+  handled.catch(() => undefined);
+  for (let at = 0; at < 5; at += 1) await turn();
+  assert.equal(venue.calls.length, 1);
+  executor.stopTaking();
+  await assert.rejects(handled, { name: "RecordsAbandonedError" });
+});
+
 test("a stop leaves open orders to the next executor, which settles them without sending", async () => {
   const log = new FakeLog();
   const venue = new FakeVenue();

@@ -216,13 +216,19 @@ export class PartitionExecutor {
     );
   }
 
+  /** Takes nothing more: who waits for room is told that the records are left to the next owner. */
+  stopTaking(): void {
+    this.#closing = true;
+    for (const resolve of this.#roomWaiters.splice(0)) resolve();
+  }
+
   /**
    * Takes nothing more, sends what has its INTENT, finishes the calls to the venue and writes their outcome down; what
    * is not settled is left to the next owner. Never rejects.
    */
   async close(): Promise<void> {
     const { log } = this.#options;
-    this.#stopTaking();
+    this.stopTaking();
     const inOrder = (async () => {
       await Promise.allSettled(this.#taking.values());
       // Those whose INTENT has just been committed call the venue in this turn.
@@ -243,13 +249,8 @@ export class PartitionExecutor {
     await log.abandon();
   }
 
-  #stopTaking(): void {
-    this.#closing = true;
-    for (const resolve of this.#roomWaiters.splice(0)) resolve();
-  }
-
   #end(): void {
-    this.#stopTaking();
+    this.stopTaking();
     this.#abort.abort();
   }
 

@@ -74,6 +74,10 @@ export class Partitions {
 
   constructor(options: PartitionsOptions) {
     this.#options = options;
+    // The consumer stops once its handlers have ended: none may wait for commands to end, which can take their deadlines.
+    options.context.signal.addEventListener("abort", () => {
+      for (const executor of this.executors) executor.stopTaking();
+    });
   }
 
   /** The partitions that are ours. */
