@@ -20,11 +20,10 @@ import { parseDuration } from "./duration.ts";
 import { aliasUrns, makeUrn, parseUrn, rootStackType } from "./urn.ts";
 import { z } from "zod";
 
-const json = fc.jsonValue({ maxDepth: 3 }) as fc.Arbitrary<PropertyValue>;
-const map = fc.dictionary(
-  fc.string({ minLength: 1 }).filter((key) => key !== "__proto__"),
-  json,
-) as fc.Arbitrary<PropertyMap>;
+// No property is called __proto__, and protobuf's own reader would take one for the object's prototype.
+const map = fc
+  .dictionary(fc.string({ minLength: 1 }), fc.jsonValue({ maxDepth: 3 }) as fc.Arbitrary<PropertyValue>)
+  .filter((properties) => !JSON.stringify(properties).includes('"__proto__"')) as fc.Arbitrary<PropertyMap>;
 
 test("a map survives the wire, with its secrets", () => {
   fc.assert(
