@@ -42,6 +42,8 @@ export async function startServices(args: ServicesArguments): Promise<LabProcess
     NEAR_SIGNER_ID: near.signerId,
     NEAR_PRIVATE_KEY: near.privateKey,
     NEAR_SALT: near.salt,
+    // The relay settles in two milliseconds and tells nobody: a longer pause would be all that is measured of a result.
+    NEAR_SETTLEMENT_POLL_MS: "4",
     DUMMY_PERCENT: String(args.percent),
     // What is measured is what the executor can do, not what it is allowed to.
     RISK_MAX_ORDERS_PER_MINUTE: "1000000",

@@ -1,11 +1,18 @@
 /**
- * Commits offsets behind the handlers' backs: one commit in flight, the newest offset of every partition in
- * it. The handlers do not wait for it, because a commit is a replicated write of its own and only says from
- * where to repeat. Offsets of a former membership are dropped: another member may own the partition now.
+ * Commits offsets behind the handlers' backs: one commit in flight, a pause after it, the newest offset of every
+ * partition in the next. The handlers do not wait for it, because a commit is a replicated write of its own and only says
+ * from where to repeat. Offsets of a former membership are dropped: another member may own the partition now.
  */
 import type { TopicPartitionOffsetAndMetadata } from "kafkajs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../core/log.ts";
+
+/**
+ * Pause after a commit, in milliseconds: as much is repeated more when a member dies. Without it, commits follow each
+ * other as fast as the broker answers, and each of them costs what reading and writing a batch costs (measured: see
+ * docs/performance.md).
+ */
+const pauseMs = 100;
 
 /** Pause after a failed commit, in milliseconds, and how many failures in a row end the attempts. */
 const retryMs = 100;
@@ -17,6 +24,8 @@ export class OffsetCommitter {
   readonly #logger: Logger;
   #pending = new Map<string, TopicPartitionOffsetAndMetadata>();
   #running: Promise<void> | undefined;
+  /** Aborted while somebody waits for the commits. */
+  #hurry = new AbortController();
   #generation = 0;
 
   /** @param commit writes the offsets of the next records to read. */
@@ -49,7 +58,10 @@ export class OffsetCommitter {
 
   /** Resolves when everything handled so far is committed, or a commit has failed. */
   async flush(): Promise<void> {
-    while (this.#running !== undefined) await this.#running;
+    while (this.#running !== undefined) {
+      this.#hurry.abort();
+      await this.#running;
+    }
   }
 
   async #run(): Promise<void> {
@@ -61,6 +73,7 @@ export class OffsetCommitter {
       try {
         await this.#commit(offsets);
         failures = 0;
+        await this.#pause();
       } catch (error) {
         // Not dangerous: what is not committed is read again. When the membership was lost, newGeneration() follows.
         failures += 1;
@@ -71,6 +84,11 @@ export class OffsetCommitter {
       }
     }
     this.#running = undefined;
+  }
+
+  async #pause(): Promise<void> {
+    await delay(pauseMs, undefined, { signal: this.#hurry.signal }).catch(() => undefined);
+    if (this.#hurry.signal.aborted) this.#hurry = new AbortController();
   }
 
   #putBack(offsets: readonly TopicPartitionOffsetAndMetadata[]): void {

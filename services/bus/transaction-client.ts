@@ -109,8 +109,14 @@ interface TransactionCluster {
 /** Coordinator type in FindCoordinator requests. */
 const transactionCoordinator = 1;
 
-/** The former transaction's markers are written in about a millisecond on one broker, some more on three. */
+/**
+ * Pauses between two attempts to open a transaction while the markers of the former one are being written. That takes
+ * a millisecond or two on one idle broker, some more on three or under load.
+ */
 const concurrentPauseMs = 1;
+const longestConcurrentPauseMs = 16;
+/** Longest wait before the first attempt. */
+const longestMarkersMs = 50;
 const retryPauseMs = 20;
 const longestRetryPauseMs = 500;
 
@@ -149,6 +155,9 @@ export class KafkaTransactionClient implements TransactionClient {
   #producer: { producerId: string; producerEpoch: number } | undefined;
   /** Sequence number of the next record, by topic and partition. */
   readonly #sequences = new Map<string, number>();
+  /** When the last transaction was committed, by the monotonic clock, and how long its markers are expected to take. */
+  #committedAt = 0;
+  #markersMs = 0;
   /** When Kafka may abort the open transaction, by the monotonic clock. */
   #deadline = 0;
 
@@ -189,10 +198,18 @@ export class KafkaTransactionClient implements TransactionClient {
       topic,
       partitions: entries.map(({ partition }) => partition),
     }));
+    // Asking too early costs a request of the broker's and of our time, just when it has the markers to write.
+    const early = this.#committedAt + this.#markersMs - performance.now();
+    if (early >= 0.5) await delay(early);
+    let attempts = 0;
     await this.#certain("begin", async () => {
       const coordinator = this.#coordinator ?? (await this.#findCoordinator());
+      attempts += 1;
       await coordinator.addPartitionsToTxn({ ...this.#identity(), topics });
     });
+    // A little less each time until it is too early once: so it follows what the broker takes in both directions.
+    this.#markersMs = attempts === 1 ? this.#markersMs * 0.9 : performance.now() - this.#committedAt;
+    this.#markersMs = Math.min(this.#markersMs, longestMarkersMs);
   }
 
   async write(records: readonly TransactionRecord[]): Promise<void> {
@@ -234,6 +251,7 @@ export class KafkaTransactionClient implements TransactionClient {
       const coordinator = this.#coordinator ?? (await this.#findCoordinator());
       await coordinator.endTxn({ ...this.#identity(), transactionResult: true });
     });
+    this.#committedAt = performance.now();
   }
 
   async disconnect(): Promise<void> {
@@ -248,6 +266,7 @@ export class KafkaTransactionClient implements TransactionClient {
   async #certain(step: string, request: () => Promise<void>): Promise<void> {
     const { transactionalId, logger } = this.#options;
     let pause = retryPauseMs;
+    let concurrentPause = concurrentPauseMs;
     for (;;) {
       try {
         return await this.#inTime(request());
@@ -257,7 +276,8 @@ export class KafkaTransactionClient implements TransactionClient {
           throw new TransactionLostError(transactionalId, step, error, false);
         }
         if (typeOf(error) === "CONCURRENT_TRANSACTIONS") {
-          await delay(concurrentPauseMs);
+          await delay(concurrentPause);
+          concurrentPause = Math.min(concurrentPause * 2, longestConcurrentPauseMs);
           continue;
         }
         logger.debug({ err: error, transactionalId, step }, "request of a transaction is repeated");

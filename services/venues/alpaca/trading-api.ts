@@ -8,10 +8,10 @@ import { Backoff, type BackoffLimits } from "../../core/backoff.ts";
 import type { MarketClock, MayStillSend, Submission } from "../../core/execution-venue.ts";
 import type { Logger } from "../../core/log.ts";
 import type { AccountSnapshot } from "../../core/trading.ts";
-import { ExactNumber } from "./exact-json.ts";
+import { ExactNumber, parseExact } from "./exact-json.ts";
 import { refusalCode, venueDecimal, venueOrder, type OrderBody, type VenueOrder } from "./orders.ts";
 import { RequestBudget, type RequestKind } from "./request-budget.ts";
-import { RestClient, type RestRequest, type RestResult } from "./rest-call.ts";
+import { RestClient, type RestRequest, type RestResult } from "../../core/rest-call.ts";
 
 /** Arguments of {@link TradingApi}. */
 export interface TradingApiOptions {
@@ -88,6 +88,7 @@ export class TradingApi {
     this.#client = new RestClient({
       url: options.url.replace(/\/+$/, ""),
       headers: { "APCA-API-KEY-ID": options.keyId, "APCA-API-SECRET-KEY": options.secretKey },
+      parse: parseExact,
       ...(options.answerMs === undefined ? {} : { answerMs: options.answerMs }),
     });
   }

@@ -1,6 +1,6 @@
 /** Executes commands at NEAR Intents: answers quotes with signed intents and finds out whether they settled. */
 import { z } from "zod";
-import { text, url } from "../../core/config.ts";
+import { integer, text, url } from "../../core/config.ts";
 import type { ExecuteTrade, VenueReference } from "../../core/trading.ts";
 import {
   nothingFilled,
@@ -32,8 +32,8 @@ const defaultGraceMs = 1_000;
  */
 const defaultUsedGraceMs = 60_000;
 
-/** Pause between two questions for one intent. */
-const shortestPollMs = 100;
+/** Pause between two questions for one intent, in milliseconds: doubles from question to question. */
+const defaultPollMs = 100;
 const longestPollMs = 2_000;
 
 /** Node's timers overflow beyond 2^31 - 1 ms. */
@@ -50,6 +50,8 @@ export interface NearVenueOptions {
   graceMs?: number;
   /** See {@link defaultUsedGraceMs}. */
   usedGraceMs?: number;
+  /** Pause after the first question for an intent that is not settled yet. Default 100 ms. */
+  pollMs?: number;
 }
 
 /** What is known of a quote of ours while its end is open. */
@@ -84,6 +86,7 @@ export class NearVenue implements ExecutionVenue {
   readonly #salt: Buffer;
   readonly graceMs: number;
   readonly #usedGraceMs: number;
+  readonly #pollMs: number;
   readonly #watches = new Map<string, QuoteWatch>();
 
   constructor(options: NearVenueOptions) {
@@ -91,6 +94,7 @@ export class NearVenue implements ExecutionVenue {
     this.#salt = options.salt;
     this.graceMs = options.graceMs ?? defaultGraceMs;
     this.#usedGraceMs = options.usedGraceMs ?? defaultUsedGraceMs;
+    this.#pollMs = options.pollMs ?? defaultPollMs;
     this.#relay = options.openRelay({
       onUsed: (quoteHash, used) => {
         const watch = this.#watches.get(quoteHash);
@@ -168,7 +172,7 @@ export class NearVenue implements ExecutionVenue {
     const wake = (): void => watch.wake();
     signal.addEventListener("abort", wake);
     try {
-      for (let pause = shortestPollMs; ;) {
+      for (let pause = this.#pollMs; ;) {
         signal.throwIfAborted();
         const decided = deadline + (watch.used === undefined ? this.graceMs : this.#usedGraceMs);
         const isDecided = Date.now() >= decided;
@@ -298,6 +302,8 @@ export const nearExecutionVariables = {
     }
   }, "expected ed25519:<base58 of 64 bytes>, with both halves of one key"),
   NEAR_SALT: z.string().regex(/^[0-9a-f]{8}$/i, "expected 4 bytes as 8 hexadecimal digits"),
+  /** See {@link NearVenueOptions.pollMs}. */
+  NEAR_SETTLEMENT_POLL_MS: integer(1, longestPollMs).default(defaultPollMs),
 };
 
 /** Those of {@link nearExecutionVariables} that must never be logged. */
@@ -319,5 +325,6 @@ export function openNearVenue(
       }),
     signer: readSigner(config.NEAR_SIGNER_ID, config.NEAR_PRIVATE_KEY),
     salt: Buffer.from(config.NEAR_SALT, "hex"),
+    pollMs: config.NEAR_SETTLEMENT_POLL_MS,
   });
 }

@@ -47,6 +47,11 @@ export function readRelayFrame(text: string): RelayResponse | RelayEvent | undef
   } catch {
     return undefined;
   }
+  return readRelayMessage(json);
+}
+
+/** The same of what has been parsed already. */
+export function readRelayMessage(json: unknown): RelayResponse | RelayEvent | undefined {
   const parsed = frame.safeParse(json);
   if (!parsed.success) return undefined;
   const { id, method, params, result, error } = parsed.data;

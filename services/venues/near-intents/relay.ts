@@ -6,9 +6,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import type { MayStillSend } from "../../core/execution-venue.ts";
 import { openFeed, type Feed } from "../../core/feed-connection.ts";
+import { RestClient } from "../../core/rest-call.ts";
 import type { ServiceContext } from "../../core/service.ts";
 import type { Reason } from "../../core/trading.ts";
-import { quoteStatusFields, readRelayFrame, relayRequest, type RelayResponse } from "./relay-messages.ts";
+import {
+  quoteStatusFields,
+  readRelayFrame,
+  readRelayMessage,
+  relayRequest,
+  type RelayResponse,
+} from "./relay-messages.ts";
 
 /** The relay's word on an intent. */
 export const intentStatus = z.looseObject({
@@ -56,7 +63,6 @@ export interface RelayOptions {
 }
 
 const subscribeId = 1;
-const rpcTimeoutMs = 5_000;
 /** Longest wait for a connection before a request counts as not sent: a start or a reconnection takes less. */
 const connectMs = 5_000;
 
@@ -76,6 +82,7 @@ const rpcConcurrency = 32;
 export class Relay {
   readonly #options: RelayOptions;
   readonly #feed: Feed;
+  readonly #http: RestClient;
   readonly #pending = new Map<number, (answer: RelayAnswer) => void>();
   #lastId = subscribeId;
   #asking = 0;
@@ -86,6 +93,10 @@ export class Relay {
   constructor(options: RelayOptions) {
     this.#options = options;
     const { logger } = options.context;
+    this.#http = new RestClient({
+      url: options.rpcUrl,
+      headers: { authorization: `Bearer ${options.token}`, "x-api-key": options.token },
+    });
     this.#feed = openFeed({
       feed: "near-intents.quote_status",
       url: options.webSocketUrl,
@@ -167,7 +178,7 @@ export class Relay {
       for (let pause = 200; ; pause = Math.min(5_000, pause * 2)) {
         signal.throwIfAborted();
         try {
-          return intentStatus.parse(await this.#rpc("get_status", { intent_hash: hash }));
+          return intentStatus.parse(await this.#rpc("get_status", { intent_hash: hash }, signal));
         } catch (error) {
           signal.throwIfAborted();
           this.#options.context.logger.warn(
@@ -186,6 +197,7 @@ export class Relay {
   close(): Promise<void> {
     this.#closed = true;
     this.#wakeForConnection();
+    this.#http.close();
     return this.#feed.close();
   }
 
@@ -204,20 +216,12 @@ export class Relay {
     for (const wake of this.#connectionWaiters.splice(0)) wake();
   }
 
-  async #rpc(method: string, params: unknown): Promise<unknown> {
-    const response = await fetch(this.#options.rpcUrl, {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        authorization: `Bearer ${this.#options.token}`,
-        "x-api-key": this.#options.token,
-      },
-      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method, params: [params] }),
-      signal: AbortSignal.timeout(rpcTimeoutMs),
-    });
-    const body = await response.text();
-    const read = response.ok ? readRelayFrame(body) : undefined;
-    if (read?.kind !== "response") throw new Error(`the relay's RPC answered HTTP ${response.status}`);
+  async #rpc(method: string, params: unknown, signal: AbortSignal): Promise<unknown> {
+    const body = { jsonrpc: "2.0", id: 1, method, params: [params] };
+    const answer = await this.#http.call({ method: "POST", path: "", body, signal });
+    if (answer.kind !== "answered") throw new Error(`the relay's RPC: ${answer.message}`);
+    const read = answer.status === 200 ? readRelayMessage(answer.body) : undefined;
+    if (read?.kind !== "response") throw new Error(`the relay's RPC answered HTTP ${answer.status}`);
     if (read.error !== undefined) throw new Error(`the relay's RPC answered: ${read.error.message}`);
     return read.result;
   }

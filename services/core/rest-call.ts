@@ -5,15 +5,14 @@
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import type { MayStillSend } from "../../core/execution-venue.ts";
-import { parseExact } from "./exact-json.ts";
+import type { MayStillSend } from "./execution-venue.ts";
 
 /** What came of a call. */
 export type RestResult =
   | {
       kind: "answered";
       status: number;
-      /** The body as JSON; undefined when it is none. */
+      /** The body as {@link RestClientOptions.parse} reads it; undefined when it cannot. */
       body: unknown;
       headers: IncomingMessage["headers"];
     }
@@ -28,6 +27,8 @@ export interface RestClientOptions {
   url: string;
   /** Sent with each call. */
   headers: Readonly<Record<string, string>>;
+  /** Reads an answer's body. Default `JSON.parse`. */
+  parse?: (text: string) => unknown;
   /** Longest time until the connection stands, and then again until the whole answer is there, in milliseconds. Default 5,000. */
   answerMs?: number;
 }
@@ -35,7 +36,7 @@ export interface RestClientOptions {
 /** One call. */
 export interface RestRequest {
   method: "GET" | "POST" | "DELETE";
-  /** With its query, begins with a slash. */
+  /** With its query; begins with a slash, or is empty. */
   path: string;
   /** Sent as JSON. */
   body?: object;
@@ -46,7 +47,7 @@ export interface RestRequest {
   signal?: AbortSignal;
 }
 
-/** An answer that is longer is none of Alpaca's. */
+/** A longer answer is no venue's. */
 const largestAnswer = 16 * 1024 * 1024;
 
 /**
@@ -71,7 +72,7 @@ export class RestClient {
 
   /** Makes a call. Never throws for what the network or the server does. */
   call({ method, path, body, before, mayStillSend, signal }: RestRequest): Promise<RestResult> {
-    const { url, headers, answerMs = 5_000 } = this.#options;
+    const { url, headers, answerMs = 5_000, parse = JSON.parse } = this.#options;
     const text = body === undefined ? undefined : Buffer.from(JSON.stringify(body), "utf8");
     return new Promise((resolve) => {
       let isWritten = false;
@@ -148,7 +149,13 @@ export class RestClient {
         response.on("close", () => fail("the answer broke off"));
         response.on("end", () => {
           const { statusCode = 0, headers: answerHeaders } = response;
-          end({ kind: "answered", status: statusCode, body: json(chunks), headers: answerHeaders });
+          let answer: unknown;
+          try {
+            answer = parse(Buffer.concat(chunks).toString("utf8"));
+          } catch {
+            answer = undefined;
+          }
+          end({ kind: "answered", status: statusCode, body: answer, headers: answerHeaders });
         });
       });
       if (signal?.aborted === true) abort();
@@ -158,13 +165,5 @@ export class RestClient {
   /** Ends the connections that are not in use. */
   close(): void {
     this.#agent.destroy();
-  }
-}
-
-function json(chunks: readonly Buffer[]): unknown {
-  try {
-    return parseExact(Buffer.concat(chunks).toString("utf8"));
-  } catch {
-    return undefined;
   }
 }
