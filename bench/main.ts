@@ -8,7 +8,7 @@ import { kafkaVersion } from "../lab/kafka/index.ts";
 import { checkPrerequisites } from "../lab/prerequisites.ts";
 import { amounts, measureBus } from "./bus.ts";
 import { type BenchOptions, parseBenchOptions, usage } from "./options.ts";
-import { measurePath } from "./path.ts";
+import { measurePath, pathLoads } from "./path.ts";
 import { type BenchReport, describeMachine, describeReport } from "./report.ts";
 import type { EventCosts } from "./worker-options.ts";
 import { BenchWorld } from "./world.ts";
@@ -56,10 +56,10 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Benc
           const milliseconds = options.quick ? 100 : 400;
           report.costs = await world.worker<EventCosts>({ mode: "events", milliseconds });
         } else if (name === "path") {
-          for (const rate of [1_000, 10_000]) {
+          for (const load of pathLoads) {
             report.paths.push(
               await measurePath(world, {
-                rate,
+                ...load,
                 seconds: options.quick ? 5 : 20,
                 onProgress: progress,
               }),

@@ -29,6 +29,8 @@ export interface StageLatency extends Latency {
 export interface PathResult {
   /** Quotes a second that were to be sent. */
   rate: number;
+  /** Commands a second that were to come of them. */
+  commandsPerSecond: number;
   /** Raw events a second that were written. */
   sustained: number;
   stages: StageLatency[];
@@ -48,6 +50,8 @@ export interface PathResult {
 export interface PathArguments {
   /** Quotes a second. */
   rate: number;
+  /** How many of them are answered: at least one of a hundred. */
+  commandsPerSecond: number;
   /** Measured; {@link warmupSeconds} come before. */
   seconds: number;
   onProgress: (line: string) => void;
@@ -55,8 +59,16 @@ export interface PathArguments {
 
 /** Services start cold; the first seconds measure V8's compiler. */
 const warmupSeconds = 5;
-/** Commands a second, whatever the rate of quotes: what is answered is the strategy's choice, not the feed's. */
-const commandsPerSecond = 100;
+/**
+ * What is measured. What is answered is the strategy's choice, not the feed's: ten commands a second are what a venue
+ * allows somebody (Alpaca: 200 requests a minute), a hundred fill the executor's pipeline.
+ */
+export const pathLoads = [
+  { rate: 1_000, commandsPerSecond: 10 },
+  { rate: 1_000, commandsPerSecond: 100 },
+  { rate: 10_000, commandsPerSecond: 100 },
+] as const;
+
 /** Longest wait for the lag to return to zero. */
 const settleDeadlineMs = 60_000;
 /** From acceptance to settlement at the relay; it is subtracted, so it only has to be short. */
@@ -64,7 +76,7 @@ const settlementMs = 2;
 
 /** Measures the path once. @throws MeasurementError when a service fails or the lag does not return to zero. */
 export async function measurePath(world: BenchWorld, args: PathArguments): Promise<PathResult> {
-  const { rate, seconds, onProgress } = args;
+  const { rate, commandsPerSecond, seconds, onProgress } = args;
   const near = await startNear({ market: "replay", settlementMs });
   const tap = await startNearTap(near);
   const commands: Seen[] = [];
@@ -83,7 +95,7 @@ export async function measurePath(world: BenchWorld, args: PathArguments): Promi
   });
   try {
     const percent = Math.max(1, Math.round((commandsPerSecond / rate) * 100));
-    services = await startServices({ world, near, tap, percent, label: `${rate}` });
+    services = await startServices({ world, near, tap, percent, label: `${rate}-${commandsPerSecond}` });
     const failed = Promise.race(
       services.map(({ name, exited }) =>
         exited.then((code) => {
@@ -99,12 +111,14 @@ export async function measurePath(world: BenchWorld, args: PathArguments): Promi
     await Promise.race([playing, failed]);
     const lastQuote = performance.now();
     const use = await watch.stop();
-    onProgress(`path at ${rate}/s: quotes sent, waiting for the lag to return to zero`);
+    onProgress(
+      `path at ${rate}/s, ${commandsPerSecond} commands/s: quotes sent, waiting for the lag to return to zero`,
+    );
     const settled = settle(world, services, () => results.length - commands.length);
     await Promise.race([settled, failed]);
     const settledAfterSeconds = (performance.now() - lastQuote) / 1_000;
     const latencies = await collect(world, { commands, journal, results }, measureFrom, tap);
-    return { rate, ...latencies, ...use, settledAfterSeconds };
+    return { rate, commandsPerSecond, ...latencies, ...use, settledAfterSeconds };
   } finally {
     await Promise.all(services.map((service) => service.stop(20_000)));
     await listener.stop();

@@ -74,8 +74,17 @@ function comparisonTable(comparisons: readonly Comparison[]): string {
   );
 }
 
-function pathTables({ rate, sustained, stages, services, results, venue, ...lag }: PathResult): string {
-  const ms = (value: number) => `${value.toFixed(1)} ms`;
+function pathTables({
+  rate,
+  commandsPerSecond,
+  sustained,
+  stages,
+  services,
+  results,
+  venue,
+  ...lag
+}: PathResult): string {
+  const ms = (value: number) => (Number.isNaN(value) ? "none" : `${value.toFixed(1)} ms`);
   const stageRows = stages.map(({ name, samples, p50, p99, max, targets }) => {
     const judged = targets
       ? [
@@ -94,7 +103,7 @@ function pathTables({ rate, sustained, stages, services, results, venue, ...lag 
     .map(([status, count]) => `${count} ${status}`)
     .join(", ");
   return [
-    `${rate.toLocaleString("en")} quotes/s asked for, ${Math.round(sustained).toLocaleString("en")}/s reached the raw topic; results: ${statuses || "none"}; ` +
+    `${rate.toLocaleString("en")} quotes/s and ${commandsPerSecond} commands/s asked for, ${Math.round(sustained).toLocaleString("en")}/s reached the raw topic; results: ${statuses || "none"}; ` +
       `venue's own time p50 ${ms(venue.p50)}, p99 ${ms(venue.p99)}; ` +
       `largest backlog ${lag.largestBacklog} quotes, no lag ${lag.settledAfterSeconds.toFixed(1)} s after the last one.`,
     table(["stage", "samples", "p50", "p99", "max", "target p50 / p99", ""], stageRows),
