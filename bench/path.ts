@@ -104,7 +104,8 @@ export async function measurePath(world: BenchWorld, args: PathArguments): Promi
       ),
     );
     failed.catch(() => undefined);
-    const quotes = take(generateNearQuotes(rate), rate * (warmupSeconds + seconds));
+    // A seed of its own: a command with the idempotency key of an earlier run's would be denied.
+    const quotes = take(generateNearQuotes(rate + commandsPerSecond), rate * (warmupSeconds + seconds));
     const watch = watchUse(world, services, warmupSeconds * 1_000);
     const playing = near.play(quotes, { ratePerSecond: rate, signal: world.signal });
     const measureFrom = Date.now() + warmupSeconds * 1_000;
