@@ -13,7 +13,9 @@ import { ArchiveDocumentError, type ClusterArchive } from "./cluster-archive.ts"
 import {
   canonicalJson,
   type Manifest,
+  type ManifestCarryOver,
   manifestChecksum,
+  type ManifestEvidence,
   manifestSchema,
   type ManifestTopic,
   type SealProgress,
@@ -37,6 +39,18 @@ export interface DrainRequester {
   unanswered(requestId: string): string[];
 }
 
+/** A command that has no terminal state. */
+export interface OpenCommandSummary {
+  commandId: string;
+  venue: string;
+  /** Its last state in the journal: `intent`, `submitted`, `unknown` … */
+  state: string;
+  /** When it got there, RFC 3339. */
+  since: string;
+  /** Whether `carry-over.json` holds it. */
+  carriedOver: boolean;
+}
+
 /** Arguments of {@link seal}. */
 export interface SealOptions {
   kafka: Kafka;
@@ -53,6 +67,28 @@ export interface SealOptions {
   exportTimeoutMs: number;
   /** Told what is being done; must not throw. */
   onProgress: (state: SealProgress["state"], message: string) => void;
+  /**
+   * Writes what there is about the day beside its records (logs, events, metrics) and tells what it wrote. Called once
+   * per generation, after the drain and while the topics are exported. What the last manifest lists must stay as it is
+   * until the next one is written, so names differ between generations: `evidence/<generation>/…`. Evidence that cannot be
+   * had is noted in a file of the evidence; only the bucket's errors are thrown. Default: none.
+   * @param onProgress told in one sentence what is being done.
+   */
+  evidence?: (
+    signal: AbortSignal,
+    onProgress: (message: string) => void,
+    generation: number,
+  ) => Promise<ManifestEvidence[]>;
+  /**
+   * Writes `carry-over.json` when commands are to be carried over, and tells what it wrote; null when there are none.
+   * Called after all topics were exported to their ends, so the journal does not change any more. Default: nothing is carried over.
+   */
+  carryOver?: (signal: AbortSignal) => Promise<ManifestCarryOver | null>;
+  /**
+   * The commands without a terminal state. Called right after `carryOver`. Those that are not carried over make the
+   * seal fail. Default: not looked at.
+   */
+  openCommands?: (signal: AbortSignal) => Promise<OpenCommandSummary[]>;
   /** Ends the seal: the archiver stops, or a newer request has come. */
   signal: AbortSignal;
 }
