@@ -14,6 +14,8 @@ export interface ListedRange extends OffsetRange {
   /** Relative to the prefix. */
   name: string;
   bytes: number;
+  /** Without quotation marks. */
+  etag: string;
 }
 
 /** See the module's description. */
@@ -30,8 +32,8 @@ export class ClusterArchive {
   }
 
   /** Writes a document. @throws ArchiveStoreError */
-  write(name: string, document: unknown): Promise<void> {
-    return this.store.putJson(this.prefix + name, document);
+  async write(name: string, document: unknown): Promise<void> {
+    await this.store.putJson(this.prefix + name, document);
   }
 
   /**
@@ -63,13 +65,13 @@ export class ClusterArchive {
   /** Every object with records, by topic and partition as `partitionKey` prints them. @throws ArchiveStoreError */
   async ranges(): Promise<Map<string, ListedRange[]>> {
     const byPartition = new Map<string, ListedRange[]>();
-    for (const { key, bytes } of await this.store.list(this.prefix)) {
+    for (const { key, bytes, etag } of await this.store.list(this.prefix)) {
       const name = key.slice(this.prefix.length);
       const range = parseObjectName(name);
       if (range === undefined) continue;
       const partition = partitionKey(range);
       const known = byPartition.get(partition) ?? [];
-      known.push({ ...range, name, bytes });
+      known.push({ ...range, name, bytes, etag });
       byPartition.set(partition, known);
     }
     return byPartition;

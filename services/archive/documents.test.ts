@@ -26,7 +26,7 @@ test("canonical JSON does not depend on the order of keys, but on everything els
 
 test("the checksum covers every field but itself", () => {
   const manifest = {
-    format: 1,
+    format: 2,
     generation: 1,
     topics: [{ topic: "t" }],
     checksum: "old",

@@ -35,15 +35,23 @@ export const sealProgressSchema = z.object({
 });
 export type SealProgress = z.infer<typeof sealProgressSchema>;
 
-const manifestObject = z.object({
+/** Something in the bucket, as stored (compressed): what a listing and a reading of it must show. */
+const storedFile = z.object({
   /** Relative to the archive's prefix. */
   name: z.string().min(1),
-  /** Size and hash of the object as stored, compressed. */
   bytes: count,
   sha256,
+  /** As the bucket lists it, without quotation marks. */
+  etag: z.string().min(1),
+});
+
+const manifestObject = storedFile.extend({
   records: count,
-  /** Hash of its records, see record-hash.ts. */
+  /** State of the partition's chain behind its last record, see record-hash.ts. */
   recordsSha256: sha256,
+  /** Offsets of its first and last record; null without records: then it covers transaction markers only. */
+  firstOffset: offset.nullable(),
+  lastOffset: offset.nullable(),
 });
 export type ManifestObject = z.infer<typeof manifestObject>;
 
@@ -57,7 +65,7 @@ const manifestPartition = z.object({
   firstOffset: offset.nullable(),
   lastOffset: offset.nullable(),
   records: count,
-  /** Hash of all its records in order, whatever objects they are in. */
+  /** State of the chain behind its last record, whatever objects the records are in. */
   recordsSha256: sha256,
   objects: z.array(manifestObject),
 });
@@ -75,7 +83,7 @@ export type ManifestTopic = z.infer<typeof manifestTopic>;
 
 /** `manifest.json`: what the sealed archive holds. */
 export const manifestSchema = z.object({
-  format: z.literal(1),
+  format: z.literal(2),
   ...identityShape,
   kafkaClusterId: z.string().min(1),
   /** 1 for the first seal; one more each time the cluster changed after a seal and was sealed again. */
@@ -93,12 +101,18 @@ export const manifestSchema = z.object({
     }),
   ),
   totals: z.object({ topics: count, partitions: count, objects: count, records: count, bytes: count }),
+  /** Files about the day beside the topics: logs, events, metrics. */
+  evidence: z.array(storedFile),
+  /** Commands that the next cluster takes over; null when there are none. */
+  carryOver: z.object({ name: z.literal("carry-over.json"), sha256, commands: count }).nullable(),
   /** What was lost before it could be archived. A seal with an entry here does not count as one. */
   losses: z.array(z.string()),
   /** SHA-256 of {@link canonicalJson} of all other fields. */
   checksum: sha256,
 });
 export type Manifest = z.infer<typeof manifestSchema>;
+export type ManifestEvidence = Manifest["evidence"][number];
+export type ManifestCarryOver = NonNullable<Manifest["carryOver"]>;
 
 /** `data-loss-override.json`: somebody allowed the removal of a cluster that is not sealed. For people to read. */
 export interface DataLossOverride {

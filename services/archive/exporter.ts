@@ -3,8 +3,10 @@ import type { Kafka } from "../bus/kafka.ts";
 import { partitionKey } from "../bus/kafka-log.ts";
 import { type LogEnd, LogReader } from "../bus/log-reader.ts";
 import type { Logger } from "../core/log.ts";
-import type { ClusterArchive, ListedRange } from "./cluster-archive.ts";
-import { PartitionExport, type Rotation } from "./partition-export.ts";
+import type { ClusterArchive } from "./cluster-archive.ts";
+import { mapConcurrently } from "./concurrency.ts";
+import { expectedOf, pointBehind } from "./object.ts";
+import { PartitionExport, type Rotation, type StoredRange } from "./partition-export.ts";
 
 /** Records in memory over all partitions, in bytes before compression; the largest is stored when it is more. */
 const memoryBytes = 64 * 1024 * 1024;
@@ -30,7 +32,7 @@ export class Exporter {
   readonly #reader: LogReader;
   readonly #partitions = new Map<string, PartitionExport>();
   readonly #abort = new AbortController();
-  #stored = new Map<string, ListedRange[]>();
+  readonly #stored = new Map<string, StoredRange[]>();
   #ageTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ExporterOptions) {
@@ -46,7 +48,7 @@ export class Exporter {
 
   /** Looks what the bucket holds and goes on from there. @throws ArchiveStoreError, KafkaJSError */
   async start(): Promise<void> {
-    this.#stored = await this.#options.archive.ranges();
+    await this.#lookAtBucket();
     await this.#reader.start();
     this.#ageTimer = setInterval(() => {
       for (const partition of this.#partitions.values()) if (partition.isOld) void this.#flush(partition);
@@ -91,6 +93,20 @@ export class Exporter {
     const ends = await this.#reader.readToEnds(signal);
     await Promise.all([...this.#partitions.values()].map((partition) => partition.flush()));
     return ends;
+  }
+
+  async #lookAtBucket(): Promise<void> {
+    const { archive } = this.#options;
+    const ranges = [...(await archive.ranges()).values()].flat();
+    await mapConcurrently(ranges, 16, async (range) => {
+      const head = await archive.store.head(archive.prefix + range.name);
+      const expected = head === undefined ? undefined : expectedOf(head.metadata);
+      if (expected === undefined) return;
+      const key = partitionKey(range);
+      const known = this.#stored.get(key) ?? [];
+      known.push({ ...range, behind: pointBehind(expected) });
+      this.#stored.set(key, known);
+    });
   }
 
   #open(topic: string, partition: number): PartitionExport {

@@ -9,6 +9,7 @@ export { type ArchiveIdentity, archivePrefix } from "./layout.ts";
 export type { ArchivedHeader, ArchivedRecord } from "./line.ts";
 export { RecordHash } from "./record-hash.ts";
 export {
+  ArchiveBucketFullError,
   ArchiveBucketMissingError,
   ArchiveCredentialsError,
   ArchiveStoreError,

@@ -4,9 +4,9 @@ import { partitionKey } from "../bus/kafka-log.ts";
 import type { ClusterArchive, ListedRange } from "./cluster-archive.ts";
 import { mapConcurrently } from "./concurrency.ts";
 import type { ManifestObject, ManifestPartition } from "./documents.ts";
-import { expectedOf, readObject } from "./object.ts";
+import { expectedOf, pointBehind, readObject } from "./object.ts";
 import { endOf } from "./partition-export.ts";
-import { RecordHash } from "./record-hash.ts";
+import { type ChainPoint, chainStart } from "./record-hash.ts";
 
 /** A partition that must be there, from each of `starts` on without a gap, up to `end`. */
 export interface WantedPartition {
@@ -86,7 +86,7 @@ async function readBack(
   chain: readonly (ListedRange & Covering)[],
   onRead: (records: number) => void,
 ): Promise<ManifestPartition | { reason: string; from: bigint; object: string }> {
-  const hash = new RecordHash();
+  let point: Readonly<ChainPoint> = chainStart;
   const objects: ManifestObject[] = [];
   let firstOffset: string | null = null;
   let lastOffset: string | null = null;
@@ -99,13 +99,30 @@ async function readBack(
     }
     try {
       const records = await readObject(range.name, range, stored.body, expected);
-      for (const record of records) hash.add(record);
-      firstOffset ??= records[0]?.offset ?? null;
-      lastOffset = records.at(-1)?.offset ?? lastOffset;
+      if (expected.before.sha256 !== point.sha256 || expected.before.records !== point.records) {
+        return {
+          reason: `${range.name} does not continue the object before it`,
+          from: range.first,
+          object: range.name,
+        };
+      }
+      point = pointBehind(expected);
+      const [first = null, last = null] = [records[0]?.offset, records.at(-1)?.offset];
+      firstOffset ??= first;
+      lastOffset = last ?? lastOffset;
+      objects.push({
+        name: range.name,
+        bytes: stored.body.length,
+        sha256: expected.sha256,
+        etag: stored.etag,
+        records: expected.records,
+        recordsSha256: expected.recordsSha256,
+        firstOffset: first,
+        lastOffset: last,
+      });
     } catch (error) {
       return { reason: (error as Error).message, from: range.first, object: range.name };
     }
-    objects.push({ name: range.name, bytes: stored.body.length, ...expected });
     onRead(expected.records);
   }
   return {
@@ -114,8 +131,8 @@ async function readBack(
     logEnd: String(partition.end ?? endOf(chain, partition.starts.at(-1) ?? 0n)),
     firstOffset,
     lastOffset,
-    records: hash.records,
-    recordsSha256: hash.digest(),
+    records: point.records,
+    recordsSha256: point.sha256,
     objects,
   };
 }

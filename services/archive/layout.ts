@@ -22,6 +22,8 @@ export const documents = {
   sealProgress: "seal-progress.json",
   manifest: "manifest.json",
   dataLossOverride: "data-loss-override.json",
+  carryOver: "carry-over.json",
+  pruned: "pruned.json",
 } as const;
 
 /**
@@ -35,17 +37,27 @@ export interface OffsetRange {
   last: bigint;
 }
 
+/** How objects are compressed. */
+export const codecs = ["gzip", "zstd"] as const;
+export type Codec = (typeof codecs)[number];
+const suffixes: Readonly<Record<Codec, string>> = { gzip: "gz", zstd: "zst" };
+
 /** The name of an object with records, relative to the prefix; offsets have 20 digits, so names sort as offsets do. */
-export function objectName(range: OffsetRange): string {
+export function objectName(range: OffsetRange, codec: Codec): string {
   const digits = (offset: bigint): string => offset.toString().padStart(20, "0");
-  return `${range.topic}/${range.partition}/${digits(range.first)}-${digits(range.last)}.ndjson.gz`;
+  return `${range.topic}/${range.partition}/${digits(range.first)}-${digits(range.last)}.ndjson.${suffixes[codec]}`;
 }
 
 /** Reads such a name back; undefined when it is none (a marker, or not ours). */
 export function parseObjectName(name: string): OffsetRange | undefined {
-  const match = /^([a-zA-Z0-9._-]+)\/(\d{1,9})\/(\d{20})-(\d{20})\.ndjson\.gz$/.exec(name);
+  const match = /^([a-zA-Z0-9._-]+)\/(\d{1,9})\/(\d{20})-(\d{20})\.ndjson\.(?:gz|zst)$/.exec(name);
   if (match === null) return undefined;
   const [, topic = "", partition = "", first = "", last = ""] = match;
   const range = { topic, partition: Number(partition), first: BigInt(first), last: BigInt(last) };
   return range.first <= range.last ? range : undefined;
+}
+
+/** How an object of that name is compressed. */
+export function codecOf(name: string): Codec {
+  return name.endsWith(`.${suffixes.zstd}`) ? "zstd" : "gzip";
 }

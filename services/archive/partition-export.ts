@@ -10,7 +10,8 @@ import type { Logger } from "../core/log.ts";
 import { longestChain } from "./chain.ts";
 import type { ClusterArchive, ListedRange } from "./cluster-archive.ts";
 import type { ArchivedRecord } from "./line.ts";
-import { ObjectBuilder } from "./object.ts";
+import { metadataOf, ObjectBuilder, type PreparedObject } from "./object.ts";
+import { type ChainPoint, chainStart } from "./record-hash.ts";
 
 /** When an object is complete. */
 export interface Rotation {
@@ -20,13 +21,18 @@ export interface Rotation {
   ageMs: number;
 }
 
+/** An object in the bucket, and the chain behind it as its metadata tells. */
+export interface StoredRange extends ListedRange {
+  behind: ChainPoint;
+}
+
 /** Arguments of {@link PartitionExport}. */
 export interface PartitionExportOptions {
   topic: string;
   partition: number;
   archive: ClusterArchive;
   /** What the bucket holds of this partition. */
-  stored: readonly ListedRange[];
+  stored: readonly StoredRange[];
   rotation: Rotation;
   logger: Logger;
   /** Told how many records an object stored. */
@@ -47,7 +53,9 @@ export class PartitionExport implements PartitionReceiver {
   readonly unusable = new Set<string>();
   broken: string | undefined;
   readonly #options: PartitionExportOptions;
-  #builder = new ObjectBuilder();
+  /** The chain by the offset it stands in front of, at the edges of the objects. */
+  readonly #points = new Map<bigint, ChainPoint>();
+  #builder: ObjectBuilder;
   /** First offset that the builder covers. */
   #first: bigint;
   #position: bigint;
@@ -62,7 +70,10 @@ export class PartitionExport implements PartitionReceiver {
     this.#options = options;
     this.topic = options.topic;
     this.partition = options.partition;
+    this.#points.set(0n, chainStart);
+    for (const { last, behind } of options.stored) this.#points.set(last + 1n, behind);
     this.#first = this.#position = this.#stored = endOf(longestChain(options.stored, 0n), 0n);
+    this.#builder = this.#begin(this.#position);
     const beyond = options.stored.filter(({ last }) => last >= this.#position).length;
     if (beyond > 0) {
       options.logger.warn(
@@ -117,6 +128,7 @@ export class PartitionExport implements PartitionReceiver {
       this.losses.push(loss);
       this.#options.logger.error({ partition: name, from: String(position), to: String(low - 1n) }, loss);
       this.starts.push(low);
+      this.#points.set(low, this.#points.get(this.#first) ?? chainStart);
       this.setBack(endOf(longestChain(this.#options.stored, low), low));
     } else if (position > high) {
       this.broken =
@@ -133,8 +145,12 @@ export class PartitionExport implements PartitionReceiver {
   setBack(position: bigint, damaged?: string): void {
     if (damaged !== undefined) this.unusable.add(damaged);
     this.#setBacks++;
-    this.#builder = new ObjectBuilder();
     this.#first = this.#position = this.#stored = position;
+    this.#builder = this.#begin(position);
+  }
+
+  #begin(at: bigint): ObjectBuilder {
+    return new ObjectBuilder(this.#points.get(at) ?? chainStart);
   }
 
   /** Stores what was collected, if anything; resolves when it and everything before is in the bucket. */
@@ -147,14 +163,15 @@ export class PartitionExport implements PartitionReceiver {
       first: this.#first,
       last: this.#position - 1n,
     };
-    this.#builder = new ObjectBuilder();
+    this.#points.set(this.#position, builder.point);
+    this.#builder = this.#begin(this.#position);
     this.#first = this.#position;
     const before = this.#storing;
     const setBacks = this.#setBacks;
     this.#storing = (async () => {
       await before;
       this.#storingBytes = builder.bytes;
-      const object = await builder.build(range);
+      const object = await builder.build(range, "gzip");
       await this.#store(object);
       this.#storingBytes = 0;
       this.unusable.delete(object.name);
@@ -167,15 +184,14 @@ export class PartitionExport implements PartitionReceiver {
   }
 
   /** Tries until it works: Kafka keeps what is not archived, and reading waits meanwhile. */
-  async #store(object: { name: string; body: Buffer; metadata: Record<string, string> }): Promise<void> {
+  async #store(object: PreparedObject): Promise<void> {
     const { archive, logger, signal } = this.#options;
     for (let pauseMs = 500; ; pauseMs = Math.min(pauseMs * 2, 15_000)) {
       signal.throwIfAborted();
       try {
-        const { metadata } = object;
         await archive.store.put(archive.prefix + object.name, object.body, {
           contentType: "application/x-ndjson+gzip",
-          metadata,
+          metadata: metadataOf(object.expected),
         });
         return;
       } catch (error) {

@@ -124,7 +124,7 @@ export async function seal(options: SealOptions): Promise<Manifest> {
   const objects = all.flatMap((partition) => partition.objects);
   const sum = (numbers: number[]): number => numbers.reduce((a, b) => a + b, 0);
   const content: Omit<Manifest, "checksum"> = {
-    format: 1,
+    format: 2,
     stack: archive.identity.stack,
     businessDate: archive.identity.businessDate,
     clusterId: archive.identity.clusterId,
@@ -142,6 +142,8 @@ export async function seal(options: SealOptions): Promise<Manifest> {
       records: sum(all.map((partition) => partition.records)),
       bytes: sum(objects.map((object) => object.bytes)),
     },
+    evidence: [],
+    carryOver: null,
     losses: exporter.losses,
   };
   const manifest = { ...content, checksum: manifestChecksum(content) };
