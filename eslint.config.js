@@ -78,7 +78,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ["services/**/*.ts"],
+    files: ["services/**/*.ts", "ops/**/*.ts"],
     ignores: ["services/bus/**"],
     rules: {
       "no-restricted-imports": [

@@ -1,0 +1,36 @@
+/** `npm run --silent trading -- <command>`: what surrounds the trading day, from any machine. */
+import { Command, CommanderError } from "commander";
+import { registerArchive } from "./archive/index.ts";
+import { exitCodes } from "./exit-codes.ts";
+
+// A reader that went away (`| head`) is no error.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
+const program = new Command("trading")
+  .description("What surrounds the trading day.")
+  .usage("<command> [options]     (npm run --silent trading -- …)")
+  .addHelpText(
+    "after",
+    "\nExit codes: 0 done, 1 failed or a problem was found, 2 wrong usage or configuration, 3 refused, 130 interrupted.",
+  )
+  .showHelpAfterError("(--help tells what is possible)");
+registerArchive(program);
+
+/** Wrong usage, found by commander, ends with our code for it; `--help` and `--version` are no errors. */
+function overrideExits(command: Command): void {
+  command.exitOverride();
+  for (const inner of command.commands) overrideExits(inner);
+}
+overrideExits(program);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+}
+process.exit();

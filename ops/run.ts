@@ -1,0 +1,86 @@
+/**
+ * How every command of the `trading` command line runs: Ctrl-C reaches it as a signal, work that takes long shows
+ * on standard error how far it is, errors become a message and an exit code, and standard output holds the result alone.
+ */
+import { type ExitCode, exitCodes } from "./exit-codes.ts";
+
+/** The command line or the configuration is wrong; the message says what was expected. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
+/** It was not done because it could destroy or repeat something; the message says what would allow it. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+}
+
+/** What a running command works with. */
+export interface Run {
+  /** Aborted by the first Ctrl-C or SIGTERM; the second one ends the process at once. */
+  readonly signal: AbortSignal;
+  /** Says how far the work is: shown on standard error once it takes longer than 2 s, then every 2 s at most. */
+  progress(line: string): void;
+  /** A line for people on standard error, shown at once: a warning, what will be done. */
+  note(line: string): void;
+  /** The result, on standard output. */
+  print(text: string): void;
+}
+
+/** Work that takes longer shows how far it is, this often. */
+const progressEveryMs = 2_000;
+/** A request that hangs must not hold up whoever wants out. */
+const interruptGraceMs = 10_000;
+
+/**
+ * Makes the handler of a command.
+ * @param work does it and tells the exit code; what it throws becomes a message on standard error and exit code 2
+ *   (UsageError), 3 (RefusedError) or 1.
+ * @returns to be given to commander's `action`; it never rejects.
+ */
+export function runs<Args extends unknown[]>(
+  work: (run: Run, ...args: Args) => Promise<ExitCode>,
+): (...args: Args) => Promise<void> {
+  return async (...args) => {
+    const abort = new AbortController();
+    const interrupt = (signal: NodeJS.Signals): void => {
+      if (abort.signal.aborted) process.exit(exitCodes.interrupted);
+      process.stderr.write(`\n${signal}: stopping; once more ends at once\n`);
+      abort.abort(new Error(`interrupted by ${signal}`));
+      setTimeout(() => process.exit(exitCodes.interrupted), interruptGraceMs).unref();
+    };
+    process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+    let shownAt = performance.now();
+    const note = (line: string): void => void process.stderr.write(`${line}\n`);
+    const run: Run = {
+      signal: abort.signal,
+      note,
+      progress: (line) => {
+        if (performance.now() - shownAt < progressEveryMs) return;
+        shownAt = performance.now();
+        note(line);
+      },
+      print: (text) => void process.stdout.write(`${text}\n`),
+    };
+    try {
+      process.exitCode = await work(run, ...args);
+    } catch (error) {
+      note(abort.signal.aborted ? "interrupted" : describe(error));
+      process.exitCode =
+        error instanceof UsageError
+          ? exitCodes.usage
+          : error instanceof RefusedError
+            ? exitCodes.refused
+            : exitCodes.failed;
+    } finally {
+      process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+    }
+    if (abort.signal.aborted) process.exitCode = exitCodes.interrupted;
+  };
+}
+
+/** A typed error's text alone; what nobody foresaw keeps its stack. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const foreseen = !["Error", "TypeError", "RangeError", "ReferenceError"].includes(error.name);
+  return foreseen ? error.message : (error.stack ?? error.message);
+}
