@@ -1,0 +1,157 @@
+/** One cluster of a check: its archive, its programs and the records that were written to it. */
+import assert from "node:assert/strict";
+import { DeleteObjectsCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import type { ArchiveWorld } from "./world.ts";
+import { type Manifest, manifestSchema } from "../../services/archive/documents.ts";
+import { type ClusterArchive } from "../../services/archive/index.ts";
+import { type GateOutcome, passGate } from "../../services/archive/seal-gate.ts";
+import { drainingServices } from "./drains.ts";
+import { type Ended, type Program, startProgram } from "./processes.ts";
+import { Records } from "./records.ts";
+
+/** See the module's description. */
+export class TestCluster {
+  readonly world: ArchiveWorld;
+  /** Reached directly and with the key that may do everything, whatever the programs use. */
+  readonly archive: ClusterArchive;
+  /** The S3 address that the programs use. */
+  readonly endpoint: string;
+  readonly records: Records;
+
+  constructor(world: ArchiveWorld, archive: ClusterArchive, endpoint: string) {
+    this.world = world;
+    this.archive = archive;
+    this.endpoint = endpoint;
+    this.records = new Records(world.producer);
+  }
+
+  /** What any of the cluster's programs is told. */
+  environment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
+    const { store, brokers } = this.world;
+    const { stack, businessDate, clusterId } = this.archive.identity;
+    return {
+      STACK: stack,
+      BUSINESS_DATE: businessDate,
+      CLUSTER_ID: clusterId,
+      KAFKA_BROKERS: brokers.brokers.join(","),
+      KAFKA_REPLICATION_FACTOR: "1",
+      KAFKA_MIN_INSYNC_REPLICAS: "1",
+      HTTP_PORT: "0",
+      S3_ENDPOINT: this.endpoint,
+      S3_REGION: store.region,
+      S3_BUCKET: store.bucket,
+      S3_ACCESS_KEY_ID: store.accessKeyId,
+      S3_SECRET_ACCESS_KEY: store.secretAccessKey,
+      LOG_LEVEL: "info",
+      ...more,
+    };
+  }
+
+  /** The archiver: small objects (100 kB or 1 s) so that a short check has many of them. */
+  startArchiver(more: Readonly<Record<string, string>> = {}): Program {
+    return startProgram(
+      "services/apps/archiver.ts",
+      this.environment({
+        SERVICE_NAME: "archiver",
+        DRAINING_SERVICES: drainingServices.join(","),
+        ARCHIVE_ROTATE_BYTES: "100000",
+        ARCHIVE_ROTATE_SECONDS: "1",
+        SEAL_DRAIN_SECONDS: "60",
+        ...more,
+      }),
+    );
+  }
+
+  /** The gate as the destroy runs it. Its standard error is in the log. */
+  startGate(more: Readonly<Record<string, string>> = {}): Program {
+    return startProgram(
+      "services/archive/gate.ts",
+      this.environment({ S3_ENDPOINT: this.world.store.endpoint, GATE_TIMEOUT_SECONDS: "60", ...more }),
+    );
+  }
+
+  /** Runs the gate and asserts that it lets the cluster go. @returns the manifest and what it said. */
+  async sealed(more: Readonly<Record<string, string>> = {}): Promise<{ manifest: Manifest } & Ended> {
+    const ended = await this.startGate(more).ended;
+    assert.equal(ended.code, 0, ended.log);
+    assert.match(ended.log, /verified/);
+    return { manifest: await this.manifest(), ...ended };
+  }
+
+  /** Runs the gate and asserts that it refuses, with these words. Never a false "verified". */
+  async refused(pattern: RegExp, more: Readonly<Record<string, string>> = {}): Promise<string> {
+    const { code, log } = await this.startGate(more).ended;
+    assert.equal(code, 1, log);
+    assert.match(log, /REFUSED/);
+    assert.match(log, pattern);
+    assert.doesNotMatch(log, /verified:/);
+    return log;
+  }
+
+  /** The gate within this process: saves a second. */
+  gate(timeoutMs = 60_000): Promise<GateOutcome> {
+    return passGate({
+      archive: this.archive,
+      timeoutMs,
+      allowDataLoss: undefined,
+      report: () => undefined,
+      signal: new AbortController().signal,
+    });
+  }
+
+  /** The manifest as it is in the bucket. */
+  async manifest(): Promise<Manifest> {
+    const manifest = await this.archive.read("manifest.json", manifestSchema);
+    assert.ok(manifest, `${this.archive.prefix} has no manifest`);
+    return manifest;
+  }
+
+  /** Names of the objects with records in the bucket, in order. */
+  async objectNames(): Promise<string[]> {
+    return [...(await this.archive.ranges()).values()]
+      .flat()
+      .map(({ name }) => name)
+      .sort();
+  }
+
+  /** Removes objects, as no program of ours does. @param names relative to the archive's prefix. */
+  async removeObjects(...names: string[]): Promise<void> {
+    const Objects = names.map((name) => ({ Key: this.archive.prefix + name }));
+    await this.#client((client) =>
+      client.send(new DeleteObjectsCommand({ Bucket: this.world.store.bucket, Delete: { Objects } })),
+    );
+  }
+
+  /** Writes over an object with other bytes; its metadata stays. */
+  async replaceObject(name: string, change: (body: Buffer) => Buffer): Promise<void> {
+    const stored = await this.archive.get(name);
+    assert.ok(stored, `${name} is not in the bucket`);
+    await this.#client((client) =>
+      client.send(
+        new PutObjectCommand({
+          Bucket: this.world.store.bucket,
+          Key: this.archive.prefix + name,
+          Body: change(Buffer.from(stored.body)),
+          Metadata: { ...stored.metadata },
+        }),
+      ),
+    );
+  }
+
+  async #client<T>(work: (client: S3Client) => Promise<T>): Promise<T> {
+    const { accessKeyId, secretAccessKey, endpoint, region } = this.world.store;
+    const client = new S3Client({
+      endpoint,
+      region,
+      forcePathStyle: true,
+      credentials: { accessKeyId, secretAccessKey },
+      requestChecksumCalculation: "WHEN_REQUIRED",
+      responseChecksumValidation: "WHEN_REQUIRED",
+    });
+    try {
+      return await work(client);
+    } finally {
+      client.destroy();
+    }
+  }
+}
