@@ -82,7 +82,7 @@ async function readArchivedDay(day: Day): Promise<ArchivedDay | undefined> {
     clusterId: outputs.clusterId,
   });
   try {
-    const { verified, problems, topics, messages, manifest } = await verifyArchive(archive);
+    const { verified, problems, topics, messages, manifest } = await verifyArchive(archive, { mode: "deep" });
     const counted = (manifest?.topics ?? [])
       .map(({ topic }) => topic)
       .filter((topic) => stageOf(topic) !== undefined || topic === deadLetterTopic);

@@ -16,11 +16,12 @@ export {
   ArchiveUnreachableError,
   type StoreSettings,
 } from "./store.ts";
+export { NotSealedError, ObjectProblem, readArchive, readArchivedPartition } from "./read-archive.ts";
 export {
-  ObjectProblem,
-  readArchive,
   type Verification,
   verifyArchive,
+  type VerifyMode,
+  type VerifyOptions,
   type VerifyProgress,
 } from "./verify.ts";
 

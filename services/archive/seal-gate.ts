@@ -17,7 +17,7 @@ import {
 } from "./documents.ts";
 import { documents } from "./layout.ts";
 import { ArchiveUnreachableError } from "./store.ts";
-import { type Verification, verifyArchive } from "./verify.ts";
+import { type Verification, verifyArchive, type VerifyMode } from "./verify.ts";
 
 /** The cluster must not be removed; the message says what is missing and what to do. */
 export class GateRefusedError extends Error {
@@ -31,6 +31,8 @@ export interface GateOptions {
   timeoutMs: number;
   /** Value of TRADING_ALLOW_DATA_LOSS; only exactly `<stack>/<cluster-id>` allows anything. */
   allowDataLoss: string | undefined;
+  /** How close to look at the sealed archive. Default `fast`. */
+  verify?: VerifyMode;
   /** Receives lines for people. */
   report: (line: string) => void;
   signal: AbortSignal;
@@ -173,11 +175,14 @@ async function verify(options: GateOptions, sealed: SealProgress): Promise<Verif
   const { archive, report, signal } = options;
   report(`${sealed.message}; verifying what the bucket holds`);
   let lineAt = performance.now();
-  const verification = await verifyArchive(archive, ({ objects, ofObjects, messages }) => {
-    signal.throwIfAborted();
-    if (performance.now() - lineAt < lineEveryMs && objects < ofObjects) return;
-    lineAt = performance.now();
-    report(`verified ${objects} of ${ofObjects} objects, ${messages} records`);
+  const verification = await verifyArchive(archive, {
+    mode: options.verify ?? "fast",
+    signal,
+    onProgress: ({ objects, ofObjects, messages }) => {
+      if (performance.now() - lineAt < lineEveryMs && objects < ofObjects) return;
+      lineAt = performance.now();
+      report(`verified ${objects} of ${ofObjects} objects, ${messages} records`);
+    },
   });
   const problems = [...verification.problems];
   const { manifest } = verification;
