@@ -1,7 +1,7 @@
 /** Entry point of the service `executor-near-intents`. */
 import { runService } from "../core/service.ts";
 import { riskVariables } from "../execution/risk.ts";
-import { startExecutor } from "../execution/service.ts";
+import { closingVariables, startExecutor } from "../execution/service.ts";
 import {
   nearExecutionSecrets,
   nearExecutionVariables,
@@ -9,8 +9,11 @@ import {
 } from "../venues/near-intents/execute.ts";
 
 await runService({
-  variables: { ...nearExecutionVariables, ...riskVariables },
+  variables: { ...nearExecutionVariables, ...riskVariables, ...closingVariables },
   secrets: nearExecutionSecrets,
   start: (context, config) =>
-    startExecutor(context, () => openNearVenue(context, config), { limits: config }),
+    startExecutor(context, () => openNearVenue(context, config), {
+      limits: config,
+      openOrdersAtClose: config.OPEN_ORDERS_AT_CLOSE,
+    }),
 });

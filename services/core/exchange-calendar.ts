@@ -168,6 +168,11 @@ export function sessionFrom(date: string): Session {
   }
 }
 
+/** The first session after a date. @throws CalendarError */
+export function sessionAfter(date: string): Session {
+  return sessionFrom(isoDate(plusDays(new Date(`${date}T00:00:00Z`), 1)));
+}
+
 /** The last session before a date. @throws CalendarError */
 export function sessionBefore(date: string): Session {
   for (let day = date; ;) {
@@ -181,7 +186,7 @@ export function sessionBefore(date: string): Session {
 export function sessionAt(instant: Date): Session {
   const session = sessionFrom(newYorkDate(instant));
   if (instant < session.extendedClose) return session;
-  return sessionFrom(isoDate(plusDays(new Date(`${session.date}T00:00:00Z`), 1)));
+  return sessionAfter(session.date);
 }
 
 /** The business date that an instant belongs to, for example `2025-10-14`. @throws CalendarError */

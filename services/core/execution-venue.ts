@@ -81,6 +81,14 @@ export interface ReportedFill {
   reference: VenueReference;
 }
 
+/** How an order stands at the venue. */
+export interface OrderStanding {
+  /** All that was filled of it so far. */
+  filled: FilledAmounts;
+  /** Whether it may still be filled. */
+  isResting: boolean;
+}
+
 /** A venue's executing side. */
 export interface ExecutionVenue {
   /** As in the commands' `venue`. */
@@ -112,6 +120,16 @@ export interface ExecutionVenue {
    * orders end by their deadline anyway. Resolves also when there was nothing to cancel; throws nothing.
    */
   cancel?(command: ExecuteTrade, reference: VenueReference): Promise<void>;
+  /**
+   * How an order stands now; undefined when the venue does not know it. Absent where orders never rest beyond their
+   * deadline: such a venue's orders are not carried over to another day.
+   * @throws Error when it cannot be learnt before the signal.
+   */
+  standing?(
+    command: ExecuteTrade,
+    reference: VenueReference,
+    signal: AbortSignal,
+  ): Promise<OrderStanding | undefined>;
   /** What the account holds; absent where the venue does not tell. @throws Error when it cannot be learnt. */
   account?(): Promise<AccountSnapshot>;
   /** Market hours and clock; absent where the venue tells neither. @throws Error when it cannot be learnt. */

@@ -148,7 +148,7 @@ export type TradeResult = z.infer<typeof tradeResult>;
 export const journalEntry = z.strictObject({
   command_id: z.uuid(),
   idempotency_key: z.string().min(1),
-  state: z.enum(["INTENT", "SUBMITTED", "UNKNOWN", ...terminalStatus.options]),
+  state: z.enum(["INTENT", "SUBMITTED", "UNKNOWN", "CARRIED_OVER", ...terminalStatus.options]),
   /** The executor that wrote it: grows with each start, so that a later writer is told from an earlier one. */
   epoch: z.int().min(1),
   at: instantString,
@@ -160,6 +160,8 @@ export const journalEntry = z.strictObject({
   result: tradeResult.optional(),
   /** With UNKNOWN: what happened. */
   reason: reason.optional(),
+  /** With CARRIED_OVER: what the venue had filled of the order when it was left resting. */
+  filled: filledAmounts.optional(),
 });
 export type JournalEntry = z.infer<typeof journalEntry>;
 

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { add, subtract } from "../core/decimal.ts";
 import { derivedEventId } from "../core/ids.ts";
 import type { AccountSnapshot, ExecuteTrade, TerminalStatus } from "../core/trading.ts";
-import { acceptedBaseline, Books, differences } from "./account.ts";
+import { acceptedBaseline, Books, differences, Fills, withoutFills } from "./account.ts";
 
 const at = "2025-10-14T13:30:00.000Z";
 let serial = 0;
@@ -154,4 +154,22 @@ test("a copy of the books does not see later fills", () => {
   const copy = books.copy();
   take(books, order("AAPL", "buy", "2"), "2");
   assert.deepEqual([books.filled("AAPL"), copy.filled("AAPL")], ["7", "5"]);
+});
+
+test("what a carried over order had filled before the baseline is in its result alone", () => {
+  const carried = order("AAPL", "buy", "10");
+  const sold = order("MSFT", "sell", "5");
+  const fills = new Fills();
+  fills.add(carried, { kind: "order", quantity: "4" });
+  fills.add(sold, { kind: "order", quantity: "5" });
+  const baseline = withoutFills(account({ AAPL: "7", XOM: "1" }), [fills]);
+  const books = new Books();
+  assert.deepEqual(
+    differences(baseline, books, [open(carried), open(sold)], account({ AAPL: "7", XOM: "1" })),
+    [],
+  );
+  take(books, carried, "10");
+  take(books, sold, "5");
+  assert.deepEqual(differences(baseline, books, [], account({ AAPL: "13", XOM: "1" })), []);
+  assert.equal(differences(baseline, books, [], account({ AAPL: "17", XOM: "1" })).length, 1);
 });

@@ -4,13 +4,46 @@
  * move it in ways that no fill tells; it stands in the recorded snapshots for people to look at.
  */
 import { add, compare, subtract } from "../core/decimal.ts";
-import type { AccountSnapshot, ExecuteTrade, VenueReference } from "../core/trading.ts";
+import type { AccountSnapshot, ExecuteTrade, FilledAmounts, VenueReference } from "../core/trading.ts";
 import type { EndedCommand } from "./journal.ts";
+
+/** Shares gained (negative: given away) by symbol. */
+export class Fills {
+  readonly #bySymbol = new Map<string, string>();
+
+  /** Takes in what was filled of a command's order. */
+  add({ instruction }: Pick<ExecuteTrade, "instruction">, filled: FilledAmounts): void {
+    if (instruction.kind !== "place_order" || filled.kind !== "order") return;
+    const { symbol, side } = instruction;
+    const before = this.of(symbol);
+    const { quantity } = filled;
+    this.#bySymbol.set(symbol, side === "buy" ? add(before, quantity) : subtract(before, quantity));
+  }
+
+  of(symbol: string): string {
+    return this.#bySymbol.get(symbol) ?? "0";
+  }
+
+  get symbols(): string[] {
+    return [...this.#bySymbol.keys()];
+  }
+
+  isSameAs(other: Fills): boolean {
+    const symbols = new Set([...this.symbols, ...other.symbols]);
+    return [...symbols].every((symbol) => compare(this.of(symbol), other.of(symbol)) === 0);
+  }
+
+  copy(): Fills {
+    const copy = new Fills();
+    for (const [symbol, quantity] of this.#bySymbol) copy.#bySymbol.set(symbol, quantity);
+    return copy;
+  }
+}
 
 /** What the journal says about the account, at one moment. */
 export class Books {
-  /** Shares gained (negative: given away) by symbol. */
-  readonly #filled = new Map<string, string>();
+  /** What all ended commands have filled. */
+  fills = new Fills();
   readonly #endedOrders = new Map<string, string>();
   #orders = 0;
 
@@ -21,30 +54,25 @@ export class Books {
 
   /** Symbols that fills changed. */
   get symbols(): string[] {
-    return [...this.#filled.keys()];
+    return this.fills.symbols;
   }
 
   /** Takes a command in that has ended. @param reference what its order was prepared with. */
   take({ command, result }: Pick<EndedCommand, "command" | "result">, reference: VenueReference): void {
     for (const id of Object.values(reference)) this.#endedOrders.set(id, result.status);
     if (Object.keys(reference).length > 0) this.#orders += 1;
-    const { instruction } = command;
-    if (instruction.kind !== "place_order" || result.filled.kind !== "order") return;
-    const { symbol, side } = instruction;
-    const before = this.filled(symbol);
-    const { quantity } = result.filled;
-    this.#filled.set(symbol, side === "buy" ? add(before, quantity) : subtract(before, quantity));
+    this.fills.add(command, result.filled);
   }
 
   /** Shares of a symbol gained by fills. */
   filled(symbol: string): string {
-    return this.#filled.get(symbol) ?? "0";
+    return this.fills.of(symbol);
   }
 
   /** The books as they are now; later fills do not change the copy. */
   copy(): Books {
     const copy = new Books();
-    for (const [symbol, quantity] of this.#filled) copy.#filled.set(symbol, quantity);
+    copy.fills = this.fills.copy();
     for (const [id, status] of this.#endedOrders) copy.#endedOrders.set(id, status);
     copy.#orders = this.#orders;
     return copy;
@@ -111,6 +139,20 @@ export function acceptedBaseline(
   }
   const positions = [...quantityOf].map(([symbol, quantity]) => ({ symbol, quantity }));
   return { ...account, positions };
+}
+
+/** The account as it would be if none of these fills had been. */
+export function withoutFills(
+  account: AccountSnapshot,
+  fills: readonly Pick<Fills, "of" | "symbols">[],
+): AccountSnapshot {
+  const quantityOf = quantities(account);
+  for (const each of fills) {
+    for (const symbol of each.symbols) {
+      quantityOf.set(symbol, subtract(quantityOf.get(symbol) ?? "0", each.of(symbol)));
+    }
+  }
+  return { ...account, positions: [...quantityOf].map(([symbol, quantity]) => ({ symbol, quantity })) };
 }
 
 function positionDifferences(

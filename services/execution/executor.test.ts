@@ -677,6 +677,78 @@ test("wherever an owner is fenced, frozen or left in doubt, each command is sent
   );
 });
 
+test("an order that rests is left alone when it may be: no result, no cancellation, in this life and the next", async () => {
+  const log = new FakeLog();
+  const venue = new FakeVenue();
+  const rests = { kind: "swap", amount_in: "3", amount_out: "2" } as const;
+  const standings: ExecutionVenue["standing"][] = [
+    () => Promise.resolve({ filled: rests, isResting: true }),
+    () => Promise.resolve({ filled: rests, isResting: false }),
+    () => Promise.resolve(undefined),
+  ];
+  const order = new Map(standings.map((standing, index) => [command(index).event_id, standing]));
+  const resting: ExecutionVenue = Object.assign(venue, {
+    standing: ((each, reference, signal) =>
+      order.get(each.command_id)?.(each, reference, signal)) as NonNullable<ExecutionVenue["standing"]>,
+  });
+  venue.settlement = (_command, signal) =>
+    new Promise((_resolve, reject) => {
+      signal.addEventListener("abort", () => reject(signal.reason as Error));
+    });
+  const { executor } = start(log, resting as FakeVenue);
+  await executor.handle([0, 1, 2, 3].map((index) => record(command(index))));
+  await turn();
+  const { signal } = new AbortController();
+  await executor.leaveResting(({ command_id }) => order.has(command_id), signal);
+  assert.equal(executor.inFlight, 3, "nobody waits for the end of what was left");
+  await executor.cancelOpen();
+  assert.deepEqual(
+    venue.canceled,
+    [1, 2, 3].map((index) => command(index).event_id),
+  );
+  const left = log.entries().filter(({ state }) => state === "CARRIED_OVER");
+  assert.deepEqual(
+    left.map(({ command_id, filled }) => [command_id, filled]),
+    [[command(0).event_id, rests]],
+  );
+  assert.deepEqual(log.results(), []);
+  await executor.close();
+
+  const after = new FakeVenue();
+  const next = start(new FakeLog(log.records), after);
+  await next.executor.resume();
+  await next.executor.handle([record(command(0))]);
+  await next.executor.cancelOpen();
+  assert.deepEqual(after.asked.map(({ id }) => id).sort(), [1, 2, 3].map((i) => command(i).event_id).sort());
+  assert.deepEqual([after.calls, after.canceled], [[], []]);
+});
+
+test("an end that the venue tells while it is asked how the order stands is the end: it is not left", async () => {
+  const log = new FakeLog();
+  const venue = new FakeVenue();
+  let settle: (settlement: Settlement) => void = () => undefined;
+  venue.settlement = () => new Promise((resolve) => (settle = resolve));
+  const filled = { kind: "swap", amount_in: "11", amount_out: "10" } as const;
+  const resting = Object.assign(venue, {
+    standing: async () => {
+      settle({ status: "FILLED", filled, reference: {} });
+      await turn();
+      // What the venue had said before.
+      return { filled: { ...filled, amount_out: "0" }, isResting: true };
+    },
+  });
+  const { executor } = start(log, resting);
+  await executor.handle([record(command(1))]);
+  await turn();
+  await executor.leaveResting(() => true, new AbortController().signal);
+  await executor.settled();
+  assert.deepEqual(
+    log.results().map(({ status }) => status),
+    ["FILLED"],
+  );
+  assert.ok(log.entries().every(({ state }) => state !== "CARRIED_OVER"));
+});
+
 test("an intent that a former owner left is not sent, and counts as given up when the venue does not know it", async () => {
   const log = new FakeLog();
   const venue = new FakeVenue();

@@ -6,7 +6,6 @@
  * It lives as long as the right to write to the partition's journal. When that is lost, everything stops without
  * another word: the next owner finds in the journal what has to be known, and never sends what this one may have sent.
  */
-import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { RecordsAbandonedError } from "../bus/consumer.ts";
 import { putAside } from "../bus/dead-letters.ts";
@@ -123,6 +122,10 @@ export class PartitionExecutor {
   readonly #underway = new Set<Promise<void>>();
   readonly #submitting = new Set<Promise<unknown>>();
   readonly #canceled = new Set<string>();
+  /** Commands that are about to be left resting. */
+  readonly #leaving = new Set<string>();
+  /** By command id: ends the wait for how an order ends. */
+  readonly #settling = new Map<string, AbortController>();
   /** Commands are taken in the order they were handed over, also when one has to wait for room. */
   #turn: Promise<void> = Promise.resolve();
   #roomWaiters: (() => void)[] = [];
@@ -133,8 +136,9 @@ export class PartitionExecutor {
     this.#ended = options.ended;
     this.#maximumInFlight = options.maximumInFlight ?? 2_000;
     this.#now = options.now ?? Date.now;
-    // Every open command listens.
-    setMaxListeners(0, this.#abort.signal);
+    this.#abort.signal.addEventListener("abort", () => {
+      for (const settling of this.#settling.values()) settling.abort();
+    });
     void options.log.lost.then(() => {
       this.#lost = true;
       this.#end();
@@ -163,6 +167,7 @@ export class PartitionExecutor {
       this.#keys.set(command.event.payload.idempotency_key, id);
     }
     for (const command of [...this.#open.values()]) {
+      if (command.state === "CARRIED_OVER") continue;
       const neverSent = command.state === "INTENT";
       this.#start(() => this.#settle(command, true, neverSent));
     }
@@ -202,17 +207,64 @@ export class PartitionExecutor {
   /**
    * Asks the venue, once for each, to end all orders that may rest there; how each ended comes as its settlement. To be
    * called again while commands are taken.
+   * @param isSpared commands whose orders are left alone this time.
    */
-  async cancelOpen(): Promise<void> {
+  async cancelOpen(isSpared: (command: ExecuteTrade) => boolean = () => false): Promise<void> {
     // The venue knows nothing yet of those whose INTENT is on the way: their turn comes with the next call.
     const resting = [...this.#open].filter(
-      ([id, { state }]) => state !== "RECEIVED" && !this.#taking.has(id) && !this.#canceled.has(id),
+      ([id, { event, state }]) =>
+        state !== "RECEIVED" &&
+        state !== "CARRIED_OVER" &&
+        !(state === "SUBMITTED" && isSpared(event.payload)) &&
+        !this.#taking.has(id) &&
+        !this.#canceled.has(id) &&
+        !this.#leaving.has(id),
     );
     await Promise.all(
       resting.map(async ([id, { event, reference }]) => {
         this.#canceled.add(id);
         await this.#venue.cancel?.(event.payload, reference);
       }),
+    );
+  }
+
+  /**
+   * Leaves orders alone that rest at the venue, and writes down what was filled of each: nothing is done about them any
+   * more by anybody who works with this journal. An order of which the venue does not say that it rests is not left. To be
+   * called before {@link cancelOpen}, which spares those that are being left.
+   * @param mayLeave whether a command may be left resting when nobody looks after its deadline.
+   * @throws Error when the venue does not tell how an order stands, before the signal.
+   */
+  async leaveResting(mayLeave: (command: ExecuteTrade) => boolean, signal: AbortSignal): Promise<void> {
+    if (this.#venue.standing === undefined) return;
+    const candidates = [...this.#open].filter(
+      ([id, { event, state }]) =>
+        state === "SUBMITTED" && !this.#canceled.has(id) && !this.#leaving.has(id) && mayLeave(event.payload),
+    );
+    for (const [id] of candidates) this.#leaving.add(id);
+    await Promise.all(
+      candidates.map(async ([id, command]) => {
+        try {
+          await this.#leave(command, signal);
+        } finally {
+          this.#leaving.delete(id);
+        }
+      }),
+    );
+  }
+
+  async #leave(command: OpenCommand, signal: AbortSignal): Promise<void> {
+    const { payload } = command.event;
+    const standing = await this.#venue.standing?.(payload, command.reference, signal);
+    // Else its end is on the way, or it is not known: then it is nothing that could be carried over.
+    if (standing?.isResting !== true || command.state !== "SUBMITTED" || this.#lost) return;
+    const written = this.#write(command, "CARRIED_OVER", { filled: standing.filled });
+    // The state has changed in this turn: a settlement that comes now is the next cluster's to report.
+    this.#settling.get(payload.command_id)?.abort();
+    await written;
+    forEvent(this.#options.context.logger, command.event).info(
+      { filled: standing.filled },
+      "the order is left resting, the next cluster takes it over",
     );
   }
 
@@ -377,14 +429,21 @@ export class PartitionExecutor {
 
   /** @param neverSent the journal does not tell whether a former owner has sent it. */
   async #settle(command: OpenCommand, missed: boolean, neverSent: boolean): Promise<void> {
-    const { signal } = this.#abort;
+    const { command_id } = command.event.payload;
+    if (this.#abort.signal.aborted) return;
+    const abort = new AbortController();
+    this.#settling.set(command_id, abort);
+    const { signal } = abort;
     let settlement: Settlement;
     try {
       settlement = await this.#venue.settle(command.event.payload, command.reference, missed, signal);
     } catch (error) {
       if (signal.aborted) return;
       throw error;
+    } finally {
+      this.#settling.delete(command_id);
     }
+    if (command.state === "CARRIED_OVER") return;
     if (neverSent && settlement.status === "EXPIRED" && isNothing(settlement.filled)) {
       const { code, message } = settlement.reason ?? { code: "expired", message: "" };
       settlement.reason = {

@@ -15,8 +15,7 @@ import { derivedEventId } from "../core/ids.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { toInstant } from "../core/time.ts";
 import type { AccountSnapshot, Reconciliation as ReconciliationPayload } from "../core/trading.ts";
-import { subtract } from "../core/decimal.ts";
-import { acceptedBaseline, differences, foreignOrders } from "./account.ts";
+import { acceptedBaseline, differences, Fills, foreignOrders, withoutFills } from "./account.ts";
 import type { EndedCommands } from "./ended-commands.ts";
 import { mismatchReason, type TradingGates } from "./gates.ts";
 import { JournalView } from "./journal-view.ts";
@@ -114,16 +113,45 @@ export class Reconciliation {
       return this.#compare(baseline, signal, { isAccepted, progress });
     }
     const view = await this.#view(signal);
-    const account = await this.#account(signal, progress);
+    const { account, carried } = await this.#firstAccount(view, signal, progress);
     const at = toInstant(Date.now());
-    // Fills before the baseline: none on a good day, since all work waits for it.
-    const positions = account.positions.map(({ symbol, quantity }) => ({
-      symbol,
-      quantity: subtract(quantity, view.books.filled(symbol)),
-    }));
-    await this.#record({ kind: "account_baseline", at, account: { ...account, positions } });
+    await this.#record({
+      kind: "account_baseline",
+      at,
+      account: withoutFills(account, [view.books.fills, carried]),
+    });
     const foreign = foreignOrders(view.books, view.mark().pending(), account);
     if (foreign.length > 0) await this.#mismatch(account, foreign);
+  }
+
+  /**
+   * The account before the first order of the day, and what it already holds of orders that were carried over: their results
+   * will tell all that was filled of them, so the baseline must not have it, too.
+   */
+  async #firstAccount(
+    view: JournalView,
+    signal: AbortSignal,
+    progress: () => void,
+  ): Promise<{ account: AccountSnapshot; carried: Fills }> {
+    for (;;) {
+      const before = await this.#standing(view, signal);
+      const account = await this.#account(signal, progress);
+      const carried = await this.#standing(view, signal);
+      if (carried.isSameAs(before)) return { account, carried };
+      // Something was filled while the account was read: it may be in it or not.
+      await delay(betweenLooksMs, undefined, { signal });
+    }
+  }
+
+  /** What the venue has filled of open commands. */
+  async #standing(view: JournalView, signal: AbortSignal): Promise<Fills> {
+    const { venue } = this.#options;
+    const fills = new Fills();
+    for (const { event, reference } of view.open) {
+      const standing = await venue.standing?.(event.payload, reference, signal);
+      if (standing !== undefined) fills.add(event.payload, standing.filled);
+    }
+    return fills;
   }
 
   /** @param isAccepted a person has looked at the last mismatch: what differs now becomes part of the baseline. */

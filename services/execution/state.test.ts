@@ -39,4 +39,10 @@ test("nothing is filled without an intent, and unknown is not ended by our own r
   assert.ok(!canMove("UNKNOWN", "DENIED"));
   assert.ok(!canMove("SUBMITTED", "DENIED"));
   assert.ok(commandStates.every((each) => !canMove(each, "RECEIVED")));
+  // Only an order that the venue knows can be left to the next cluster, and here nothing follows.
+  assert.deepEqual(
+    commandStates.filter((each) => canMove(each, "CARRIED_OVER")),
+    ["SUBMITTED"],
+  );
+  assert.ok(commandStates.every((each) => !canMove("CARRIED_OVER", each)));
 });

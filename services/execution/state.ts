@@ -1,11 +1,12 @@
 /**
  * The states of a command and the steps between them (DESIGN §4). A terminal state is never left; UNKNOWN is
- * left only by the venue's answer.
+ * left only by the venue's answer. CARRIED_OVER is the end in this cluster alone: the order rests at the venue, and the
+ * next cluster, whose journal begins with it as SUBMITTED, reports its result.
  */
-import { journalEntry, terminalStatus, type TerminalStatus } from "../core/trading.ts";
+import { journalEntry, type JournalEntry, terminalStatus, type TerminalStatus } from "../core/trading.ts";
 
 /** RECEIVED is not written down: a command without an entry has been received at most. */
-export type CommandState = "RECEIVED" | "INTENT" | "SUBMITTED" | "UNKNOWN" | TerminalStatus;
+export type CommandState = "RECEIVED" | JournalEntry["state"];
 
 /** All states, terminal ones last. */
 export const commandStates: readonly CommandState[] = ["RECEIVED", ...journalEntry.shape.state.options];
@@ -14,8 +15,9 @@ const next: Record<CommandState, readonly CommandState[]> = {
   // Without an intent nothing was sent, so only our own refusals are possible.
   RECEIVED: ["INTENT", "DENIED", "EXPIRED"],
   INTENT: ["SUBMITTED", "UNKNOWN", ...terminalStatus.options],
-  SUBMITTED: ["UNKNOWN", "FILLED", "REJECTED", "CANCELED", "EXPIRED"],
+  SUBMITTED: ["UNKNOWN", "CARRIED_OVER", "FILLED", "REJECTED", "CANCELED", "EXPIRED"],
   UNKNOWN: ["FILLED", "REJECTED", "CANCELED", "EXPIRED"],
+  CARRIED_OVER: [],
   FILLED: [],
   REJECTED: [],
   CANCELED: [],
@@ -33,7 +35,7 @@ export class IllegalTransitionError extends Error {
 
 /** Whether a command that is in this state stays there. */
 export function isTerminal(state: CommandState): state is TerminalStatus {
-  return next[state].length === 0;
+  return (terminalStatus.options as readonly string[]).includes(state);
 }
 
 /** Whether the step exists. */

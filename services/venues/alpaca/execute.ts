@@ -15,6 +15,7 @@ import {
   type ExecutionVenue,
   type MarketClock,
   type MayStillSend,
+  type OrderStanding,
   type PreparedOrder,
   type ReportedFill,
   type Settlement,
@@ -226,6 +227,20 @@ export class AlpacaVenue implements ExecutionVenue {
     } catch (error) {
       this.#context.logger.warn({ err: error, command_id: command.command_id }, "could not cancel");
     }
+  }
+
+  async standing(
+    command: ExecuteTrade,
+    _reference: VenueReference,
+    signal: AbortSignal,
+  ): Promise<OrderStanding | undefined> {
+    const order = await this.#api.orderByClientId(
+      command.command_id,
+      AbortSignal.any([this.#closed.signal, signal]),
+    );
+    if (order === undefined) return undefined;
+    this.#seen(order);
+    return { filled: filledOf(order), isResting: !isEnded(order) };
   }
 
   account(): Promise<AccountSnapshot> {
