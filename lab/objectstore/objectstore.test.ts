@@ -1,4 +1,12 @@
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
 import assert from "node:assert/strict";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
@@ -54,6 +62,18 @@ test("stores objects, refuses wrong and missing credentials, and serves the same
   assert.equal(anonymous.status, 403);
   await assert.rejects(client(first).send(new ListObjectsV2Command({ Bucket: "elsewhere" })), {
     name: "NoSuchBucket",
+  });
+
+  const writer = client(first, first.writer);
+  await writer.send(new PutObjectCommand({ ...name, Body: "hello" }));
+  await writer.send(list);
+  await writer.send(new GetObjectCommand(name));
+  await assert.rejects(writer.send(new DeleteObjectCommand(name)), { name: "AccessDenied" });
+  const Delete = { Objects: [{ Key: name.Key }] };
+  const refused = await writer.send(new DeleteObjectsCommand({ Bucket: first.bucket, Delete }));
+  assert.equal(refused.Errors?.[0]?.Code, "AccessDenied");
+  await assert.rejects(writer.send(new DeleteBucketCommand({ Bucket: first.bucket })), {
+    name: "AccessDenied",
   });
 
   await first.stop();

@@ -51,6 +51,8 @@ export interface LabObjectStore {
   /** New random keys at each start; they may do everything. */
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  /** Another pair, also new at each start, that may read, list and write, but neither delete nor change the bucket. */
+  readonly writer: { readonly accessKeyId: string; readonly secretAccessKey: string };
   readonly pid: number;
   /** Ends the server; what it holds stays in the directory. */
   stop(): Promise<void>;
@@ -72,11 +74,11 @@ export async function startObjectStore(args: ObjectStoreArguments): Promise<LabO
   mkdirSync(path.join(directory, "data"), { recursive: true });
   // SeaweedFS remembers the last flags there and would take its former ports from it.
   rmSync(path.join(directory, "data", "mini.options"), { force: true });
-  const accessKeyId = randomBytes(10).toString("hex").toUpperCase();
-  const secretAccessKey = randomBytes(30).toString("base64url");
+  const { accessKeyId, secretAccessKey } = newKeys();
+  const writer = newKeys();
   const identities = path.join(directory, "identities.json");
   rmSync(identities, { force: true });
-  writeFileSync(identities, identityFile(accessKeyId, secretAccessKey), { mode: 0o600 });
+  writeFileSync(identities, identityFile({ accessKeyId, secretAccessKey }, writer), { mode: 0o600 });
 
   const logFile = path.join(directory, "objectstore.log");
   const log = openSync(logFile, "a", 0o600);
@@ -128,7 +130,7 @@ export async function startObjectStore(args: ObjectStoreArguments): Promise<LabO
   } finally {
     client.destroy();
   }
-  return { endpoint, region, bucket, accessKeyId, secretAccessKey, pid: server.pid, stop };
+  return { endpoint, region, bucket, accessKeyId, secretAccessKey, writer, pid: server.pid, stop };
 }
 
 /** One signed request of each kind that matters; `true`, or what was in the way. */
@@ -185,9 +187,51 @@ function serverFlags(port: number, inner: readonly number[]): string[] {
   ];
 }
 
-function identityFile(accessKey: string, secretKey: string): string {
+interface Keys {
+  readonly accessKeyId: string;
+  readonly secretAccessKey: string;
+}
+
+function newKeys(): Keys {
+  return {
+    accessKeyId: randomBytes(10).toString("hex").toUpperCase(),
+    secretAccessKey: randomBytes(30).toString("base64url"),
+  };
+}
+
+/**
+ * SeaweedFS's identities. Its own coarse action "Write" includes deleting, so the writer's rights are a policy in AWS's
+ * language: what a bucket policy on Hetzner Object Storage says, too.
+ */
+function identityFile(everything: Keys, writer: Keys): string {
+  const credentials = ({ accessKeyId, secretAccessKey }: Keys) => [
+    { accessKey: accessKeyId, secretKey: secretAccessKey },
+  ];
   const actions = ["Admin", "Read", "List", "Tagging", "Write"];
-  return JSON.stringify({ identities: [{ name: "lab", credentials: [{ accessKey, secretKey }], actions }] });
+  const content = JSON.stringify({
+    Version: "2012-10-17",
+    Statement: [
+      {
+        Effect: "Allow",
+        Action: [
+          "s3:GetObject",
+          "s3:PutObject",
+          "s3:ListBucket",
+          "s3:AbortMultipartUpload",
+          "s3:ListBucketMultipartUploads",
+          "s3:ListMultipartUploadParts",
+        ],
+        Resource: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`],
+      },
+    ],
+  });
+  return JSON.stringify({
+    identities: [
+      { name: "lab", credentials: credentials(everything), actions },
+      { name: "writer", credentials: credentials(writer), policyNames: ["writer"] },
+    ],
+    policies: [{ name: "writer", content }],
+  });
 }
 
 /** SeaweedFS also listens on sockets in /tmp, named after its ports, and does not remove them all. */
