@@ -6,6 +6,8 @@ import { labDirectories } from "../lab/directories.ts";
 import { describeError, exitCodes, LabError } from "../lab/errors.ts";
 import { kafkaVersion } from "../lab/kafka/index.ts";
 import { checkPrerequisites } from "../lab/prerequisites.ts";
+import { measureArchive } from "./archive.ts";
+import { archiveAmounts } from "./archive-parts.ts";
 import { amounts, measureBus } from "./bus.ts";
 import { type BenchOptions, parseBenchOptions, usage } from "./options.ts";
 import { measurePath, pathLoads } from "./path.ts";
@@ -35,6 +37,7 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Benc
       quick: options.quick,
     }),
     comparisons: [],
+    archive: undefined,
     paths: [],
     costs: [],
     failures: [],
@@ -55,6 +58,9 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Benc
         if (name === "events") {
           const milliseconds = options.quick ? 100 : 400;
           report.costs = await world.worker<EventCosts>({ mode: "events", milliseconds });
+        } else if (name === "archive") {
+          const size = options.quick ? archiveAmounts.quick : archiveAmounts.full;
+          report.archive = await measureArchive(world, size, progress);
         } else if (name === "path") {
           for (const load of pathLoads) {
             report.paths.push(

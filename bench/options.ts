@@ -3,9 +3,9 @@ import { parseArgs } from "node:util";
 import { exitCodes, LabError } from "../lab/errors.ts";
 import { busBenchmarks, type BusBenchmark } from "./bus.ts";
 
-/** Everything that can be measured, in the order it is. */
-export const benchmarks = [...busBenchmarks, "path", "events"] as const;
-export type Benchmark = BusBenchmark | "path" | "events";
+/** Everything that can be measured, in the order it is; the archiver would archive what the path writes, too. */
+export const benchmarks = [...busBenchmarks, "archive", "path", "events"] as const;
+export type Benchmark = BusBenchmark | "archive" | "path" | "events";
 
 /** What was asked for. */
 export interface BenchOptions {
@@ -25,11 +25,13 @@ Names (default: all), measured in this order:
   stage    read, validate, encode, write, at least once, against Java's clients
   eos      the same in transactions with the consumed offsets
   latency  hand-over to the handler at 1,000/s and 10,000/s against Java's clients
+  archive  export against kcat and the console consumer, restore against ProducerPerformance, seal of a day, with the
+           lab's S3 server (fetches kcat once, where apt-get can)
   path     raw → norm → cmd → exec with the real services as processes, at 1,000/s and 10,000/s
   events   what validation, encoding and normalizing cost for one event, without Kafka
 
   --brokers 1|3   brokers to start; with 3 everything is replicated three times (default 1)
-  --quick         one short round each: shows that it works, its figures are rough (about 2 minutes)
+  --quick         one short round each: shows that it works, its figures are rough (about 4 minutes)
   --profile DIR   CPU profiles of all measured Node processes go there, a folder each
   --json          only JSON on standard output; the tables go to standard error
   --help          this text

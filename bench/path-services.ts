@@ -3,7 +3,8 @@ import type { LabNear } from "../lab/venues/near/index.ts";
 import { projectDirectory } from "../lab/directories.ts";
 import type { LabProcess } from "../lab/processes.ts";
 import type { NearTap } from "./near-tap.ts";
-import { businessDate, MeasurementError, type BenchWorld } from "./world.ts";
+import { MeasurementError } from "./process-output.ts";
+import { businessDate, type BenchWorld } from "./world.ts";
 
 /** In the order of the data's flow. */
 export const pathServices = [

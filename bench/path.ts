@@ -13,10 +13,11 @@ import type { JournalEntry, TradeResult } from "../services/core/trading.ts";
 import { startNearTap, type NearTap } from "./near-tap.ts";
 import { listen, readAll, type Seen } from "./path-events.ts";
 import { startServices } from "./path-services.ts";
+import { MeasurementError } from "./process-output.ts";
 import { usageOf, type Usage } from "./process-usage.ts";
 import { summarize } from "./statistics.ts";
 import type { Latency } from "./worker-options.ts";
-import { MeasurementError, type BenchWorld } from "./world.ts";
+import type { BenchWorld } from "./world.ts";
 
 /** Latencies from the receipt of the quote. */
 export interface StageLatency extends Latency {

@@ -10,16 +10,21 @@ export interface Usage {
   cpuSeconds: number;
   /** Resident memory, in MiB. */
   rssMiB: number;
+  /** The most resident memory since the process began, in MiB. */
+  peakRssMiB: number;
 }
 
 /** Reads what `pid` uses. @throws Error when there is no such process. */
 export function usageOf(pid: number): Usage {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const kibibytes = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const mebibytes = (field: string): number =>
+    Number(new RegExp(`^${field}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) / 1_024;
   return {
     // Fields 14 and 15: time in user and in kernel mode.
     cpuSeconds: (Number(fields[11]) + Number(fields[12])) / ticksPerSecond,
-    rssMiB: Number(kibibytes) / 1_024,
+    rssMiB: mebibytes("VmRSS"),
+    peakRssMiB: mebibytes("VmHWM"),
   };
 }

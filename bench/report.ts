@@ -1,8 +1,11 @@
 /** The figures as Markdown tables, which read well in a terminal too and go into docs/performance.md as they are. */
 import { cpus, loadavg, totalmem } from "node:os";
 import type { Comparison } from "./bus.ts";
+import type { ArchiveResult } from "./archive-parts.ts";
 import type { PathResult } from "./path.ts";
-import { describeTarget, meets, pathTargets, type Target } from "./targets.ts";
+import { describeArchive } from "./report-archive.ts";
+import { table, verdict } from "./table.ts";
+import { describeTarget, meets, pathTargets } from "./targets.ts";
 import type { EventCosts } from "./worker-options.ts";
 
 /** Where and when, since figures mean nothing without it. */
@@ -24,6 +27,7 @@ export interface Machine {
 export interface BenchReport {
   machine: Machine;
   comparisons: Comparison[];
+  archive: ArchiveResult | undefined;
   paths: PathResult[];
   costs: EventCosts;
   /** Measurements that did not come to an end, in words. */
@@ -42,19 +46,6 @@ export function describeMachine(facts: Pick<Machine, "java" | "kafka" | "brokers
     loadBefore: Math.round((loadavg()[0] ?? 0) * 10) / 10,
   };
 }
-
-/** A Markdown table whose columns line up. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((cell, column) =>
-    Math.max(3, cell.length, ...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  const line = (cells: readonly string[]) =>
-    `| ${widths.map((width, column) => (cells[column] ?? "").padEnd(width)).join(" | ")} |`;
-  return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");
-}
-
-const verdict = (target: Target | undefined, figure: number): [string, string] =>
-  target === undefined ? ["", ""] : [describeTarget(target), meets(target, figure) ? "met" : "MISSED"];
 
 const figure = (value: number, unit: Comparison["unit"]): string =>
   unit === "ms" ? `${value.toFixed(2)} ms` : `${(value / 1_000).toFixed(0)} k/s`;
@@ -119,7 +110,8 @@ function costTable(costs: EventCosts): string {
 }
 
 /** The whole report. */
-export function describeReport({ machine, comparisons, paths, costs, failures }: BenchReport): string {
+export function describeReport({ machine, comparisons, archive, ...rest }: BenchReport): string {
+  const { paths, costs, failures } = rest;
   const { at, node, java, kafka, cpu, cores, memoryGiB, brokers, quick, loadBefore } = machine;
   const parts = [
     `${at}; ${cores} × ${cpu}, ${memoryGiB} GiB; Node ${node}, ${java}, Kafka ${kafka}, ` +
@@ -127,6 +119,7 @@ export function describeReport({ machine, comparisons, paths, costs, failures }:
       `clients and brokers on the same cores; load before: ${loadBefore}${quick ? "; quick run: rough" : ""}.`,
   ];
   if (comparisons.length > 0) parts.push(comparisonTable(comparisons));
+  if (archive !== undefined) parts.push(describeArchive(archive));
   for (const path of paths) parts.push(pathTables(path));
   if (costs.length > 0) parts.push(costTable(costs));
   if (failures.length > 0) parts.push(failures.map((failure) => `FAILED: ${failure}`).join("\n"));

@@ -25,6 +25,16 @@ export const pathTargets = {
   p99: { kind: "most", bound: 25 },
 } as const satisfies Record<string, Target>;
 
+/**
+ * The archive: records a second of the export ÷ kcat's, packing and storing included; resident memory of the archiver in MiB;
+ * seconds from the last record of a day to its seal.
+ */
+export const archiveTargets = {
+  exportToKcat: { kind: "least", bound: 1 },
+  memory: { kind: "most", bound: 256 },
+  seal: { kind: "most", bound: 10 },
+} as const satisfies Record<string, Target>;
+
 /** Whether a figure keeps to its target; NaN never does. */
 export function meets(target: Target, figure: number): boolean {
   return target.kind === "least" ? figure >= target.bound : figure <= target.bound;

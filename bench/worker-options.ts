@@ -8,8 +8,8 @@ interface OnKafka {
   count: number;
 }
 
-/** Write 300-byte events with the batching producer. */
-export type ProduceOptions = OnKafka & { mode: "produce" };
+/** Write 300-byte events with the batching producer; at `rate` events a second, where that is given. */
+export type ProduceOptions = OnKafka & { mode: "produce"; rate?: number };
 
 /** Read with the consumer loop; with `decode`, parse and validate every event, as services do. */
 export type ConsumeOptions = OnKafka & { mode: "consume"; decode: boolean };

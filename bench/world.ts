@@ -1,27 +1,23 @@
 /** What all benchmarks run on: real brokers of their own, Kafka's Java tools, and a folder that vanishes at the end. */
 import { createHash } from "node:crypto";
-import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import kafkajs, { type Admin } from "kafkajs";
 import { labDirectories, projectDirectory } from "../lab/directories.ts";
 import { installKafkaTools, type LabKafka, startKafka } from "../lab/kafka/index.ts";
-import { type LabProcess, ProcessRegistry } from "../lab/processes.ts";
+import { ProcessRegistry } from "../lab/processes.ts";
 import { connectKafka } from "../services/bus/kafka.ts";
+import { topicOffsets } from "../services/bus/topic-offsets.ts";
 import { createTopics } from "../services/bus/topics.ts";
 import { createLogger } from "../services/core/log.ts";
 import { encodedEvents } from "./events.ts";
+import { countLines, MeasurementError, outputOf } from "./process-output.ts";
 import type { WorkerOptions } from "./worker-options.ts";
 
 const { KafkaJSError } = kafkajs;
-
-/** A measurement's process failed. */
-export class MeasurementError extends Error {
-  override readonly name = "MeasurementError";
-}
 
 /** Arguments of {@link BenchWorld.start}. */
 export interface WorldArguments {
@@ -33,13 +29,21 @@ export interface WorldArguments {
   profile: string | undefined;
 }
 
+/** Arguments of {@link BenchWorld.printLines}. */
+export interface PrintArguments {
+  name: string;
+  command: string;
+  args: readonly string[];
+  /** How many it must print. */
+  lines: number;
+  /** In addition to this process's. */
+  environment?: Record<string, string>;
+}
+
 /** The day that the benchmarks' services believe it is. */
 export const businessDate = "2025-10-14";
 
-/** Longest that one measurement may take. */
-const measurementDeadlineMs = 180_000;
-
-/** Longest wait for a new topic's leaders. */
+/** Longest wait for a new topic's leaders, or until a removed one is gone. */
 const topicDeadlineMs = 30_000;
 
 const folder = fileURLToPath(new URL(".", import.meta.url));
@@ -147,24 +151,69 @@ export class BenchWorld {
     }
   }
 
-  /** Removes topics whose data is not needed any more, so that the disk does not fill. */
+  /** How many records a topic holds that no transaction wrote to. */
+  async recordsIn(topic: string): Promise<number> {
+    const offsets = await topicOffsets(this.admin, topic);
+    return offsets.reduce((sum, { low, high }) => sum + Number(high) - Number(low), 0);
+  }
+
+  /** Removes topics whose data is not needed any more, so that the disk does not fill; the brokers do not list them then. */
   async dropTopics(...topics: readonly string[]): Promise<void> {
     await this.admin.deleteTopics({ topics: [...topics] });
+    for (const end = Date.now() + topicDeadlineMs; ; await delay(50)) {
+      const left = (await this.admin.listTopics()).filter((topic) => topics.includes(topic));
+      if (left.length === 0) return;
+      if (Date.now() > end)
+        throw new MeasurementError(`${left.join(", ")} still there after ${topicDeadlineMs / 1_000} s`);
+    }
   }
 
   /** Runs a Java class of Kafka's tools or of ours. @returns what it printed. @throws MeasurementError */
   java(mainClass: string, args: readonly string[]): Promise<string> {
+    return this.#run(shortName(mainClass), "java", this.#javaArguments(mainClass, args));
+  }
+
+  #javaArguments(mainClass: string, args: readonly string[]): string[] {
     // A level that does not fill standard output between the figures.
     const log4j = path.join(this.directory, "kafka", "log4j2.properties");
     const quiet = ["-Dlog4j2.level=ERROR", `-Dlog4j2.configurationFile=${log4j}.quiet`];
-    return this.#run(mainClass.split(".").at(-1) ?? mainClass, "java", [
-      "-Xmx512m",
-      ...quiet,
-      "-cp",
-      this.#classPath,
-      mainClass,
-      ...args,
-    ]);
+    return ["-Xmx512m", ...quiet, "-cp", this.#classPath, mainClass, ...args];
+  }
+
+  /** As {@link java}, for a class that prints a line a record. @returns as {@link printLines}. */
+  printJavaLines(mainClass: string, args: readonly string[], lines: number): Promise<number> {
+    return this.printLines({
+      name: shortName(mainClass),
+      command: "java",
+      args: this.#javaArguments(mainClass, args),
+      lines,
+    });
+  }
+
+  /**
+   * Has a program print to a file, counts the lines and removes the file.
+   * @returns how long the program took, from its start to its end, in seconds.
+   * @throws MeasurementError also when it printed another number of lines.
+   */
+  async printLines({ name, command, args, lines, environment = {} }: PrintArguments): Promise<number> {
+    this.signal.throwIfAborted();
+    const target = path.join(this.directory, `${name}.out`);
+    const file = await open(target, "w");
+    try {
+      const started = performance.now();
+      const child = await this.registry.start(name, command, args, {
+        env: { ...process.env, ...environment },
+        stdio: ["ignore", file.fd, "pipe"],
+      });
+      await outputOf(child, this.signal);
+      const seconds = (performance.now() - started) / 1_000;
+      const printed = await countLines(target);
+      if (printed === lines) return seconds;
+      throw new MeasurementError(`${name} printed ${printed} lines instead of ${lines}`);
+    } finally {
+      await file.close();
+      await rm(target, { force: true });
+    }
   }
 
   /** Runs one measurement of ours in a process of its own. @throws MeasurementError */
@@ -194,30 +243,8 @@ export class BenchWorld {
   }
 }
 
-/** What a process prints, once it has ended well. */
-async function outputOf(running: LabProcess, signal: AbortSignal): Promise<string> {
-  let printed = "";
-  let complained = "";
-  running.child.stdout?.on("data", (chunk: Buffer) => (printed += chunk.toString("utf8")));
-  running.child.stderr?.on("data", (chunk: Buffer) => {
-    complained = (complained + chunk.toString("utf8")).slice(-4_000);
-  });
-  const late = AbortSignal.any([signal, AbortSignal.timeout(measurementDeadlineMs)]);
-  const closed = once(running.child, "close");
-  const end = await Promise.race([running.exited, once(late, "abort").then(() => "late" as const)]);
-  if (end === "late") {
-    await running.stop(500);
-    signal.throwIfAborted();
-    throw new MeasurementError(`${running.name}: not done after ${measurementDeadlineMs / 1_000} s`);
-  }
-  await closed;
-  if (end !== 0) {
-    throw new MeasurementError(
-      `${running.name} ended with ${end === null ? "a signal" : `exit code ${end}`}. Its last words:\n${complained || printed.slice(-4_000)}`,
-    );
-  }
-  return printed;
-}
+/** A class without its package. */
+const shortName = (mainClass: string): string => mainClass.split(".").at(-1) ?? mainClass;
 
 const payloadFile = (): string =>
   encodedEvents().reduce((lines, { value }) => `${lines}${value.toString()}\n`, "");

@@ -1,4 +1,5 @@
 /** How fast the batching producer writes, and how fast the consumer loop reads. */
+import { setTimeout as delay } from "node:timers/promises";
 import { startConsumer } from "../../services/bus/consumer.ts";
 import { connectKafka } from "../../services/bus/kafka.ts";
 import { startProducer } from "../../services/bus/producer.ts";
@@ -11,22 +12,36 @@ import { startStopwatch } from "./stopwatch.ts";
 const client = (context: ServiceContext, brokers: readonly string[]) =>
   connectKafka({ brokers, clientId: context.settings.SERVICE_NAME, logger: context.logger });
 
-/** Writes `count` events that are encoded already, as fast as the producer takes them. */
+/** Events that are written before the measurement: connections, metadata and the first, slow sends are no throughput. */
+const opening = 1_000;
+
+/**
+ * Writes `count` events that are encoded already, as fast as the producer takes them or at the rate that is asked for. The
+ * first {@link opening} of them are not measured.
+ */
 export async function measureProduce(context: ServiceContext, options: ProduceOptions): Promise<Throughput> {
-  const { topic, count } = options;
+  const { topic, count, rate } = options;
   const producer = await startProducer(client(context, options.brokers), context);
   const events = encodedEvents();
-  // Connections, metadata and the first, slow sends are no throughput.
-  await producer.sendAll(events.slice(0, 1_000).map(({ key, value }) => ({ topic, key, value })));
+  const before = Math.min(opening, count);
+  await producer.sendAll(events.slice(0, before).map(({ key, value }) => ({ topic, key, value })));
   const finish = startStopwatch();
-  for (let sent = 0; sent < count; sent++) {
+  const started = performance.now();
+  for (let sent = before; sent < count; sent++) {
+    if (rate !== undefined && sent % pacedEvents === 0) {
+      const due = started + ((sent - before) / rate) * 1_000;
+      if (performance.now() < due) await delay(due - performance.now());
+    }
     const { key, value } = events[sent % events.length] as (typeof events)[number];
     producer.send({ topic, key, value }).catch((error: unknown) => context.fatal(error));
     if (!producer.hasRoom) await producer.room();
   }
   await producer.flush();
-  return finish(count);
+  return finish(count - before);
 }
+
+/** Between two looks at the clock; few enough that they come evenly. */
+const pacedEvents = 20;
 
 /** Reads `count` events from the beginning of a topic. */
 export async function measureConsume(context: ServiceContext, options: ConsumeOptions): Promise<Throughput> {
