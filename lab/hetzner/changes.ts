@@ -1,9 +1,23 @@
+import { SimulatedClock } from "./clock.ts";
+
+/** Node's timers end at once when they are given more ms than this. */
+const longestTimerMs = 2 ** 31 - 1;
+
+/** How a wait ended. */
+type Outcome = "held" | "due" | "stopped";
+
 /** Lets code wait until the simulated world is in a state, without looking at it again and again. */
 export class Changes {
   readonly #waiting = new Set<() => void>();
+  readonly #clock: SimulatedClock;
   #ended = false;
 
-  /** Something changed: everyone who waits looks again. */
+  /** @param clock whose milliseconds deadlines and pauses are given in */
+  constructor(clock = new SimulatedClock()) {
+    this.#clock = clock;
+  }
+
+  /** Something changed, or the clock was moved ahead: everyone who waits looks again. */
   notify(): void {
     for (const look of [...this.#waiting]) look();
   }
@@ -14,35 +28,44 @@ export class Changes {
     this.notify();
   }
 
-  /**
-   * Waits until `condition` holds.
-   * @param deadlineMs milliseconds from now
-   * @param signal ends the wait early
-   * @returns false when the deadline passed, the signal came or the world ended first
-   */
-  until(condition: () => boolean, deadlineMs: number, signal?: AbortSignal): Promise<boolean> {
+  #wait(condition: () => boolean, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
+    const due = this.#clock.now() + deadlineMs;
     return new Promise((resolve) => {
-      const finish = (held: boolean) => {
+      const finish = (outcome: Outcome) => {
         this.#waiting.delete(look);
         clearTimeout(timer);
         signal?.removeEventListener("abort", look);
-        resolve(held);
+        resolve(outcome);
       };
       const look = () => {
-        if (this.#ended || signal?.aborted === true) finish(false);
-        else if (condition()) finish(true);
+        if (this.#ended || signal?.aborted === true) finish("stopped");
+        else if (condition()) finish("held");
+        else if (this.#clock.now() >= due) finish("due");
       };
-      const timer = setTimeout(() => finish(condition()), deadlineMs);
+      const realMs = deadlineMs / this.#clock.speed;
+      // Without a timer only a change, or the clock moved ahead, ends the wait.
+      const timer =
+        realMs > longestTimerMs
+          ? undefined
+          : setTimeout(() => finish(condition() ? "held" : "due"), Math.max(0, realMs));
       this.#waiting.add(look);
       signal?.addEventListener("abort", look);
       look();
     });
   }
 
-  /** Waits a fixed time. @returns false when the signal came or the world ended first. */
+  /**
+   * Waits until `condition` holds.
+   * @param deadlineMs simulated milliseconds from now; `Infinity` for none
+   * @param signal ends the wait early
+   * @returns false when the deadline passed, the signal came or the world ended first
+   */
+  async until(condition: () => boolean, deadlineMs: number, signal?: AbortSignal): Promise<boolean> {
+    return (await this.#wait(condition, deadlineMs, signal)) === "held";
+  }
+
+  /** Waits a fixed time, in simulated milliseconds. @returns false when the signal came or the world ended first. */
   async pause(milliseconds: number, signal?: AbortSignal): Promise<boolean> {
-    const started = performance.now();
-    await this.until(() => false, milliseconds, signal);
-    return !this.#ended && signal?.aborted !== true && performance.now() - started >= milliseconds - 2;
+    return (await this.#wait(() => false, milliseconds, signal)) === "due";
   }
 }

@@ -32,20 +32,26 @@ const statusOf = {
   primary_ip_assigned: 422,
   primary_ip_already_assigned: 422,
   primary_ip_version_mismatch: 422,
-  primary_ip_location_mismatch: 422,
+  // Still named so, though it is about locations since datacenters are gone: hcloud-go knows this name only.
+  primary_ip_datacenter_mismatch: 422,
   firewall_resource_not_found: 404,
   firewall_already_applied: 422,
-  firewall_already_removed: 422,
   firewall_managed_by_label_selector: 422,
   private_net_only_server: 422,
   locked: 423,
   rate_limit_exceeded: 429,
   server_error: 500,
-  service_error: 503,
   action_failed: 500,
+  bad_gateway: 502,
+  service_error: 503,
+  maintenance: 503,
+  timeout: 504,
 } as const;
 
 export type ErrorCode = keyof typeof statusOf;
+
+/** Every code that the simulator may answer with. */
+export const errorCodes = Object.keys(statusOf) as [ErrorCode, ...ErrorCode[]];
 
 /** One field of a request and what is wrong with it. */
 export interface FieldError {

@@ -10,7 +10,7 @@ export class RateLimit {
 
   /**
    * @param limit requests an hour
-   * @param now milliseconds, for tests
+   * @param now milliseconds since the epoch: the simulator's time
    */
   constructor(limit = requestsPerHour, now: () => number = Date.now) {
     this.#limit = limit;

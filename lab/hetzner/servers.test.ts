@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { costOf } from "./catalog/prices.ts";
 import { durations, latencyModel } from "./durations.ts";
 import type { ServerView } from "./index.ts";
 import { quickLatency, startTestClient, type TestClient } from "./testing/client.ts";
@@ -372,16 +371,6 @@ describe("the bill", () => {
     } finally {
       await client.hetzner.close();
     }
-  });
-
-  test("each started hour counts, up to the cap of the month", () => {
-    const rate = { hourly: 0.1, monthly: 10 };
-    const hour = 3_600_000;
-    assert.equal(costOf(rate, 0), 0.1);
-    assert.equal(costOf(rate, hour), 0.1);
-    assert.equal(costOf(rate, hour + 1), 0.2);
-    assert.equal(costOf(rate, 500 * hour), 10);
-    assert.equal(costOf(rate, 731 * hour), 10.1);
   });
 });
 

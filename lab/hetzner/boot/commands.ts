@@ -71,13 +71,13 @@ const waitForNode: Command = async (machine, _args, signal) => {
     );
   const deadline = machine.duration("deadline_wait_for_nodes");
   const { changes } = machine.world;
-  const started = performance.now();
+  const started = machine.world.clock.now();
   if (!(await changes.until(() => settled(machine), deadline, signal))) {
     return fail(`cloud-init is still running after ${seconds(deadline)} s`);
   }
   if (machine.cloudInit === "error") return fail("cloud-init failed (exit code 1)");
   if (!machine.installed) return fail("install-node did not finish");
-  const left = deadline - (performance.now() - started);
+  const left = deadline - (machine.world.clock.now() - started);
   if (!(await changes.until(() => machine.node.ready, left, signal))) {
     return fail(`not Ready (${machine.node.trouble ?? "k3s is not running"})`);
   }
@@ -129,7 +129,7 @@ const waitForCrds: Command = async (machine, args, signal) => {
   if (args.length === 0) return failed(2, "usage: wait-for-crds <crd>...");
   const deadline = machine.duration("deadline_wait_for_crds");
   const { changes } = machine.world;
-  const started = performance.now();
+  const started = machine.world.clock.now();
   const ready = await changes.until(
     () => machine.node.ready && machine.node.config?.role === "server",
     deadline,
@@ -139,7 +139,7 @@ const waitForCrds: Command = async (machine, args, signal) => {
   const group = (crd: string) => /^[a-z0-9]+\.(.+)$/.exec(crd)?.[1] ?? "";
   const missing = args.find((crd) => !ready || !knownGroups.includes(group(crd)));
   if (missing === undefined) return done(args.map((crd) => `${crd} is established`).join("\n"));
-  await changes.pause(Math.max(0, deadline - (performance.now() - started)), signal);
+  await changes.pause(Math.max(0, deadline - (machine.world.clock.now() - started)), signal);
   return failed(
     1,
     `wait-for-crds: ${missing} is not established after ${seconds(deadline)} s`,

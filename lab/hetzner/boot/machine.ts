@@ -3,17 +3,27 @@
  * of a k3s node. Nothing of its user data is executed; what a script would do to the cluster is simulated.
  */
 import type { Changes } from "../changes.ts";
-import type { Latency, TimedStep } from "../durations.ts";
+import type { SimulatedClock } from "../clock.ts";
+import { imagePullMs, imagePulls, type Latency, megabytesOf, type TimedStep } from "../durations.ts";
+import type { Faults } from "../faults/faults.ts";
+import type { BootEffect } from "../faults/rules.ts";
+import type { Timeline } from "../model/timeline.ts";
 import { type ParsedUserData, parseUserData } from "./cloud-config.ts";
 import { runCommand } from "./commands.ts";
 import { type K3sConfig, readK3sConfig, scriptDirectory } from "./k3s-config.ts";
 import { simulatedKubeconfig } from "./kubeconfig.ts";
 import { chooseHostKey, type SshServer, startSshServer } from "./ssh-server.ts";
 
+/** Where a node's user data lists the images to fetch ahead, one a line. */
+const imageList = "/etc/trading/images.txt";
+
 /** What all machines share. */
 export interface MachineWorld {
   readonly latency: Latency;
+  readonly clock: SimulatedClock;
   readonly changes: Changes;
+  readonly faults: Faults;
+  readonly timeline: Timeline;
   readonly sshPort: number;
   /** Every machine of the project. */
   machines(): readonly Machine[];
@@ -22,6 +32,8 @@ export interface MachineWorld {
 export interface MachineArguments {
   id: number;
   hostname: string;
+  /** The server's name in the API now. */
+  name: () => string;
   userData: string;
   /** OpenSSH public keys that may log in as root. */
   authorizedKeys: readonly string[];
@@ -55,6 +67,8 @@ export class Machine {
   /** The end of what cloud-init wrote to its log. */
   readonly log: string[] = [];
   cloudInit: CloudInitStatus = "not started";
+  /** Images that it holds, by name. */
+  readonly pulledImages = new Set<string>();
   /** install-node came to its end. */
   installed = false;
   readonly #arguments: MachineArguments;
@@ -62,6 +76,8 @@ export class Machine {
   #hostKey: string | undefined;
   #power: AbortController | undefined;
   #ssh: SshServer | undefined;
+  /** What goes wrong in the boot that runs. */
+  #faults: readonly BootEffect[] = [];
 
   constructor(args: MachineArguments) {
     this.id = args.id;
@@ -96,6 +112,7 @@ export class Machine {
     if (this.#power !== undefined) return;
     const power = new AbortController();
     this.#power = power;
+    this.#faults = this.world.faults.boot(this.#arguments.name());
     this.#boot(power.signal).catch((error: unknown) => {
       this.cloudInit = "error";
       this.#write(`boot: ${error instanceof Error ? error.message : String(error)}`);
@@ -113,20 +130,36 @@ export class Machine {
     this.world.changes.notify();
   }
 
+  #hangs(at: "ssh" | "cloud-init" | "k3s"): boolean {
+    return this.#faults.some((fault) => fault.kind === "hangs" && fault.at === at);
+  }
+
+  /** Lets a step take its time. @returns false when the power was cut or the world ended */
+  async #take(step: TimedStep, power: AbortSignal): Promise<boolean> {
+    const ended = this.world.timeline.begin(`server/${this.#arguments.name()}`, step);
+    const passed = await this.world.changes.pause(this.duration(step), power);
+    ended();
+    return passed;
+  }
+
   async #boot(power: AbortSignal): Promise<void> {
     const { changes } = this.world;
-    if (!(await changes.pause(this.duration("boot_until_ssh"), power))) return;
+    if (this.#hangs("ssh")) return;
+    if (!(await this.#take("boot_until_ssh", power))) return;
     const firstBoot = this.cloudInit === "not started" || this.cloudInit === "running";
     if (firstBoot) {
       this.cloudInit = "running";
       this.#hostKey ??= this.#readHostKey();
     }
-    await this.#startSsh(power);
+    const refused = this.#faults.find((fault) => fault.kind === "ssh-refused");
+    if (refused === undefined) await this.#startSsh(power);
+    else void this.#startSshLater(refused.ms, power);
     if (!firstBoot) {
       if (this.installed) await this.#startK3s(power);
       return;
     }
-    if (!(await changes.pause(this.duration("boot_until_runcmd"), power))) return;
+    if (this.#hangs("cloud-init")) return;
+    if (!(await this.#take("boot_until_runcmd", power))) return;
     const failed = await this.#runCommands(power);
     if (power.aborted) return;
     this.cloudInit = failed ? "error" : this.userData.warnings.length > 0 ? "degraded" : "done";
@@ -138,6 +171,11 @@ export class Machine {
     const { hostKey, warning } = chooseHostKey(this.userData.hostKey);
     if (warning !== undefined) this.#write(`WARNING: ssh: ${warning}`);
     return hostKey;
+  }
+
+  async #startSshLater(milliseconds: number, power: AbortSignal): Promise<void> {
+    if (!(await this.world.changes.pause(milliseconds, power))) return;
+    await this.#startSsh(power).catch((error: unknown) => this.#write(`ssh: ${String(error)}`));
   }
 
   async #startSsh(power: AbortSignal): Promise<void> {
@@ -181,7 +219,7 @@ export class Machine {
   async #installNode(power: AbortSignal): Promise<string | undefined> {
     const config = readK3sConfig(this.userData.files, this.hostname);
     if (typeof config === "string") return config;
-    if (!(await this.world.changes.pause(this.duration("install_k3s"), power))) return "power was cut";
+    if (!(await this.#take("install_k3s", power))) return "power was cut";
     this.node.config = config;
     const { nodeIp } = config;
     if (nodeIp !== undefined) {
@@ -217,11 +255,32 @@ export class Machine {
       this.node.controlPlane = this;
     }
     const step = config.role === "agent" ? "k3s_agent_ready" : "k3s_server_ready";
-    if (!(await changes.pause(this.duration(step), power))) return "power was cut";
+    if (this.#hangs("k3s")) {
+      const deadline = this.duration("deadline_k3s_start");
+      await changes.pause(deadline, power);
+      return `k3s did not start within ${seconds(deadline)} s: see journalctl -u trading-k3s`;
+    }
+    void this.#pullImages(power);
+    if (!(await this.#take(step, power))) return "power was cut";
     this.node.trouble = undefined;
     this.node.ready = true;
     changes.notify();
     return undefined;
+  }
+
+  /** Fetches the images that its user data lists, one after the other, beside everything else; once. */
+  async #pullImages(power: AbortSignal): Promise<void> {
+    const names = (this.userData.files.get(imageList)?.content ?? "").split("\n").map((line) => line.trim());
+    for (const image of names) {
+      if (image === "" || image.startsWith("#") || this.pulledImages.has(image)) continue;
+      const ended = this.world.timeline.begin(`server/${this.#arguments.name()}`, `image ${image}`);
+      const takes = imagePullMs([megabytesOf(image)], this.world.latency.pulls ?? imagePulls.model);
+      const passed = await this.world.changes.pause(takes, power);
+      ended();
+      if (!passed) return;
+      this.pulledImages.add(image);
+      this.world.changes.notify();
+    }
   }
 
   /** The ready control plane that this agent's configuration names and that takes its token. */

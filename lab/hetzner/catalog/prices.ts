@@ -36,9 +36,38 @@ export const otherPrices = {
   trafficPerTerabyte: { eu: 1, us: 1, sin: 7.4 },
 } as const;
 
-/** EUR for a time of use: each started hour counts, up to the cap of each month (taken as 730 hours). */
-export function costOf(rate: HourlyPrice, milliseconds: number): number {
-  const hours = Math.max(1, Math.ceil(milliseconds / 3_600_000));
-  const months = Math.floor(hours / 730);
-  return months * rate.monthly + Math.min((hours - months * 730) * rate.hourly, rate.monthly);
+/** Amounts are counted in units of 10^-10 EUR, the last digit of the API's prices, so that sums are exact. */
+const unitsPerEuro = 1e10;
+
+/** EUR as whole units. */
+export function toUnits(euro: number): number {
+  return Math.round(euro * unitsPerEuro);
+}
+
+/** Whole units as EUR: the nearest number there is. */
+export function toEuro(units: number): number {
+  return units / unitsPerEuro;
+}
+
+const hourMs = 3_600_000;
+
+/**
+ * Units for a time of use. Each started hour counts, the first one from the beginning on; an hour belongs to the
+ * calendar month (UTC) in which it starts, and no month costs more than its cap.
+ * https://docs.hetzner.com/cloud/billing/faq
+ * @param from ms since the epoch
+ * @param to ms since the epoch, not before `from`
+ */
+export function costInUnits(rate: HourlyPrice, from: number, to: number): number {
+  const hours = Math.max(1, Math.ceil((to - from) / hourMs));
+  let counted = 0;
+  let units = 0;
+  while (counted < hours) {
+    const month = new Date(from + counted * hourMs);
+    const next = Date.UTC(month.getUTCFullYear(), month.getUTCMonth() + 1, 1);
+    const started = Math.min(hours, Math.ceil((next - from) / hourMs));
+    units += Math.min((started - counted) * toUnits(rate.hourly), toUnits(rate.monthly));
+    counted = started;
+  }
+  return units;
 }

@@ -9,11 +9,15 @@
 import { type Location, locations } from "./locations.ts";
 import { type HourlyPrice, otherPrices, price } from "./prices.ts";
 
-interface Offer {
+/**
+ * Whether a type can be ordered in a location: yes; not now, for lack of stock; still, but its end is announced; no
+ * longer.
+ */
+export type Availability = "available" | "sold-out" | "announced" | "retired";
+
+export interface Offer {
   location: Location["name"];
-  /** Whether there is stock: a hint, as in the API. */
-  available: boolean;
-  deprecated: boolean;
+  availability: Availability;
 }
 
 /** One server type. */
@@ -35,15 +39,21 @@ export interface ServerType {
 const eu = ["fsn1", "nbg1", "hel1"];
 const overseas = ["ash", "hil", "sin"];
 const offered = (places: readonly string[], without: readonly string[] = []): Offer[] =>
-  places.map((location) => ({ location, available: !without.includes(location), deprecated: false }));
+  places.map((location) => ({
+    location,
+    availability: without.includes(location) ? "sold-out" : "available",
+  }));
 const retired = (places: readonly string[]): Offer[] =>
-  places.map((location) => ({ location, available: false, deprecated: true }));
+  places.map((location) => ({ location, availability: "retired" }));
 
-/** When orders were announced to end, and when they ended. */
-export const deprecation = {
-  announced: "2025-10-16T06:00:00+00:00",
-  unavailable_after: "2025-12-31T23:59:59+00:00",
+/** When orders were announced to end, and when they end: those of the first CPX generation, and of one to come. */
+export const deprecations = {
+  retired: { announced: "2025-10-16T06:00:00+00:00", unavailable_after: "2025-12-31T23:59:59+00:00" },
+  announced: { announced: "2026-07-01T06:00:00+00:00", unavailable_after: "2099-12-31T23:59:59+00:00" },
 } as const;
+
+const deprecationOf = ({ availability }: Offer) =>
+  availability === "retired" || availability === "announced" ? deprecations[availability] : null;
 
 export const serverTypes: readonly ServerType[] = [
   {
@@ -150,9 +160,12 @@ function pricesOf(type: ServerType) {
   }));
 }
 
-/** A server type as the API shows it. */
-export function serverTypeView(type: ServerType) {
-  const everywhere = type.offers.every((offer) => offer.deprecated);
+/**
+ * A server type as the API shows it.
+ * @param offers in place of the catalog's
+ */
+export function serverTypeView(type: ServerType, offers = type.offers) {
+  const everywhere = offers.length > 0 && offers.every((offer) => deprecationOf(offer) !== null);
   return {
     id: type.id,
     name: type.name,
@@ -165,18 +178,18 @@ export function serverTypeView(type: ServerType) {
     cpu_type: "shared",
     architecture: type.architecture,
     deprecated: everywhere,
-    deprecation: everywhere ? deprecation : null,
+    deprecation: everywhere && offers[0] !== undefined ? deprecationOf(offers[0]) : null,
     prices: pricesOf(type),
-    locations: type.offers.map((offer) => {
+    locations: offers.map((offer) => {
       const location = locations.find(({ name }) => name === offer.location);
       if (location === undefined)
         throw new Error(`${type.name} is offered in the unknown location ${offer.location}`);
       return {
         id: location.id,
         name: location.name,
-        available: offer.available,
-        recommended: offer.available,
-        deprecation: offer.deprecated ? deprecation : null,
+        available: offer.availability === "available" || offer.availability === "announced",
+        recommended: offer.availability === "available",
+        deprecation: deprecationOf(offer),
       };
     }),
   };

@@ -2,15 +2,27 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Changes } from "../changes.ts";
+import { SimulatedClock } from "../clock.ts";
 import { ApiError } from "../errors.ts";
+import { Faults } from "../faults/faults.ts";
 import { type Action, ActionLog } from "./actions.ts";
+import { Timeline } from "./timeline.ts";
 
 let lastId = 0;
 const about = [{ id: 1, type: "server" as const }];
 
-function newLog() {
-  const changes = new Changes();
-  const log = new ActionLog(() => (lastId += 1), { duration: () => 1 }, changes);
+function newLog(duration = 1, faults = new Faults()) {
+  const clock = new SimulatedClock();
+  const changes = new Changes(clock);
+  const log = new ActionLog({
+    nextId: () => (lastId += 1),
+    latency: { duration: () => duration },
+    changes,
+    clock,
+    faults,
+    timeline: new Timeline(clock),
+    nameOf: () => "one",
+  });
   return { changes, log };
 }
 
@@ -64,8 +76,7 @@ test("chains end in their order, whatever fails, and nothing is left running", a
 });
 
 test("when the world ends, what runs stays running and nobody waits", async () => {
-  const changes = new Changes();
-  const log = new ActionLog(() => (lastId += 1), { duration: () => 600_000 }, changes);
+  const { changes, log } = newLog(600_000);
   let finished = false;
   const action = log.start("delete_server", about, { finish: () => (finished = true) });
   const waiting = changes.until(() => false, 600_000);

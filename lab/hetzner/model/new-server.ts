@@ -3,7 +3,7 @@ import { z } from "zod";
 import { Machine } from "../boot/machine.ts";
 import { images } from "../catalog/images.ts";
 import { type Location, locations } from "../catalog/locations.ts";
-import { deprecation, type ServerType, serverTypes } from "../catalog/server-types.ts";
+import { deprecations, type ServerType, serverTypes } from "../catalog/server-types.ts";
 import { ApiError, type FieldError, invalidInput } from "../errors.ts";
 import { labelsSchema } from "../request.ts";
 import { checkRoomInGroup, firewallLimits } from "./limits.ts";
@@ -61,7 +61,7 @@ const named = <T extends { id: number; name: string }>(list: readonly T[], wante
   list.find(({ id, name }) => name === wanted || String(id) === wanted);
 
 /** The type, image and location, with every mistake in them at once. */
-function resolveChoice(wish: CreateServer) {
+function resolveChoice(project: Project, wish: CreateServer) {
   const mistakes: FieldError[] = [];
   const wrong = (name: string, message: string) => mistakes.push({ name, messages: [message] });
   const type = named(serverTypes, wish.server_type);
@@ -75,27 +75,30 @@ function resolveChoice(wish: CreateServer) {
   else if (type !== undefined && image.architecture !== type.architecture) {
     wrong("image", `image is for ${image.architecture}, the server type is ${type.architecture}`);
   }
-  const location = wish.location == null ? defaultLocation(type) : named(locations, wish.location);
+  const location = wish.location == null ? defaultLocation(project, type) : named(locations, wish.location);
   if (location === undefined) {
     wrong(
       "location",
       `unknown location '${wish.location}': use ${locations.map(({ name }) => name).join(", ")}`,
     );
   } else if (type !== undefined) {
-    const offer = type.offers.find((one) => one.location === location.name);
+    const offer = project.stock.offers(type).find((one) => one.location === location.name);
     if (offer === undefined)
       wrong("server_type", `unsupported location for server type: ${type.name} in ${location.name}`);
-    else if (offer.deprecated) {
+    else if (offer.availability === "retired") {
       wrong(
         "server_type",
-        `${type.name} is deprecated in ${location.name}: no orders since ${deprecation.unavailable_after}`,
+        `${type.name} is deprecated in ${location.name}: no orders since ${deprecations.retired.unavailable_after}`,
       );
     }
   }
   if (mistakes.length > 0 || type === undefined || image === undefined || location === undefined) {
     throw invalidInput(...mistakes);
   }
-  if (type.offers.some((offer) => offer.location === location.name && !offer.available)) {
+  const soldOut = project.stock
+    .offers(type)
+    .some((offer) => offer.location === location.name && offer.availability === "sold-out");
+  if (soldOut) {
     throw new ApiError(
       "resource_unavailable",
       `server type ${type.name} is out of stock in ${location.name}`,
@@ -104,8 +107,9 @@ function resolveChoice(wish: CreateServer) {
   return { type, image, location };
 }
 
-function defaultLocation(type: ServerType | undefined): Location | undefined {
-  const offer = type?.offers.find(({ available }) => available) ?? type?.offers[0];
+function defaultLocation(project: Project, type: ServerType | undefined): Location | undefined {
+  const offers = type === undefined ? [] : project.stock.offers(type);
+  const offer = offers.find(({ availability }) => availability === "available") ?? offers[0];
   return locations.find(({ name }) => name === (offer?.location ?? "fsn1"));
 }
 
@@ -125,14 +129,14 @@ function givenIp(project: Project, type: "ipv4" | "ipv6", id: number, location: 
   if (ip.assigneeId !== null)
     throw new ApiError("primary_ip_assigned", `primary IP ${id} is already assigned`);
   if (ip.location.id !== location.id) {
-    throw new ApiError("primary_ip_location_mismatch", `primary IP ${id} is in ${ip.location.name}`);
+    throw new ApiError("primary_ip_datacenter_mismatch", `primary IP ${id} is in ${ip.location.name}`);
   }
   return ip;
 }
 
 /** Makes the record of a new server. Nothing of the project has changed when it throws. */
 export function newServer(project: Project, wish: CreateServer): ServerRecord {
-  const { type, image, location } = resolveChoice(wish);
+  const { type, image, location } = resolveChoice(project, wish);
   project.servers.checkNameFree(wish.name);
   const keys = authorizedKeys(project, wish.ssh_keys ?? []);
   const networks = (wish.networks ?? []).map((id) => project.networks.get(id));
@@ -176,7 +180,7 @@ export function newServer(project: Project, wish: CreateServer): ServerRecord {
     id,
     name: wish.name,
     labels: wish.labels ?? {},
-    created: new Date(),
+    created: project.clock.date(),
     status: "initializing",
     serverType: type,
     image,
@@ -190,6 +194,7 @@ export function newServer(project: Project, wish: CreateServer): ServerRecord {
     machine: new Machine({
       id,
       hostname: wish.name,
+      name: () => server.name,
       userData: wish.user_data ?? "",
       authorizedKeys: keys,
       publicAddress: () => (server.ipv4Id === null ? null : project.primaryIps.get(server.ipv4Id).ip),
@@ -205,5 +210,6 @@ export function newServer(project: Project, wish: CreateServer): ServerRecord {
       server,
     );
   }
+  project.ledger.begin("server", server, type.rate);
   return project.servers.add(server);
 }

@@ -1,5 +1,6 @@
 /** Public addresses: https://docs.hetzner.cloud/reference/cloud#primary-ips */
 import type { Location } from "../catalog/locations.ts";
+import { primaryIpPrices } from "../catalog/prices.ts";
 import { ApiError } from "../errors.ts";
 import type { Labels } from "../labels.ts";
 import type { Project } from "./project.ts";
@@ -20,11 +21,11 @@ export function addPrimaryIp(project: Project, wish: NewPrimaryIp): PrimaryIpRec
   const id = project.nextId();
   const ip = wish.type === "ipv4" ? project.nextPublicIpv4() : project.nextPublicIpv6();
   const reverse = ip.split(".").reverse().join(".");
-  return project.primaryIps.add({
+  const record: PrimaryIpRecord = {
     id,
     name: wish.name ?? `primary_ip-${id}`,
     labels: wish.labels ?? {},
-    created: new Date(),
+    created: project.clock.date(),
     type: wish.type,
     ip,
     location: wish.location,
@@ -32,7 +33,16 @@ export function addPrimaryIp(project: Project, wish: NewPrimaryIp): PrimaryIpRec
     autoDelete: wish.autoDelete,
     protection: { delete: false },
     dnsPtr: wish.type === "ipv4" ? [{ ip, dns_ptr: `static.${reverse}.clients.your-server.de` }] : [],
-  });
+  };
+  // It bills from its creation on, assigned or not.
+  project.ledger.begin("primary_ip", record, primaryIpPrices[wish.type]);
+  return project.primaryIps.add(record);
+}
+
+/** Takes an address out of the project, and off the bill. */
+export function removePrimaryIp(project: Project, ip: PrimaryIpRecord): void {
+  project.primaryIps.remove(ip);
+  project.ledger.end(ip);
 }
 
 /** Which field of a server names its address of a type. */
@@ -52,7 +62,10 @@ export function unassign(ip: PrimaryIpRecord, server: ServerRecord | undefined):
  * Checks that an address can be given to a server that is off.
  * @throws ApiError with the reason
  */
-export function checkAssignable(ip: PrimaryIpRecord, server: ServerRecord): void {
+export function checkAssignable(
+  ip: Pick<PrimaryIpRecord, "type" | "assigneeId" | "location">,
+  server: ServerRecord,
+): void {
   if (ip.assigneeId !== null)
     throw new ApiError("primary_ip_already_assigned", "primary IP is already assigned");
   if (server.status !== "off") throw new ApiError("server_not_stopped", "the server must be off");
@@ -60,6 +73,6 @@ export function checkAssignable(ip: PrimaryIpRecord, server: ServerRecord): void
     throw new ApiError(`server_has_${ip.type}`, `the server already has an ${ip.type} address`);
   }
   if (ip.location.id !== server.location.id) {
-    throw new ApiError("primary_ip_location_mismatch", "primary IP and server are in different locations");
+    throw new ApiError("primary_ip_datacenter_mismatch", "primary IP and server are in different locations");
   }
 }

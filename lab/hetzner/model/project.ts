@@ -1,11 +1,16 @@
 /** The state of one Hetzner project, and the questions that several resources ask of it. */
 import { formatAddress } from "../addresses.ts";
 import type { MachineWorld } from "../boot/machine.ts";
+import { type Image, images } from "../catalog/images.ts";
+import { Stock } from "../catalog/stock.ts";
 import { Changes } from "../changes.ts";
+import { SimulatedClock } from "../clock.ts";
 import type { Latency } from "../durations.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError, notFound } from "../errors.ts";
+import { Faults } from "../faults/faults.ts";
 import { parseLabelSelector } from "../labels.ts";
-import { ActionLog, type ResourceKind } from "./actions.ts";
+import { ActionLog, type ActionResource, type ResourceKind } from "./actions.ts";
+import { Ledger } from "./billing.ts";
 import type {
   FirewallRecord,
   NetworkRecord,
@@ -15,6 +20,7 @@ import type {
   SshKeyRecord,
 } from "./records.ts";
 import { Table } from "./table.ts";
+import { Timeline } from "./timeline.ts";
 
 /** What the account is limited to. No endpoint shows it, as in the real API. */
 export interface ProjectLimits {
@@ -26,10 +32,21 @@ export interface ProjectArguments {
   latency: Latency;
   sshPort: number;
   limits: ProjectLimits;
+  /** Default: real time. */
+  clock?: SimulatedClock;
+  /** Default: none. */
+  faults?: Faults;
+  /** Default: the catalog's. */
+  stock?: Stock;
 }
 
 export class Project {
-  readonly changes = new Changes();
+  readonly clock: SimulatedClock;
+  readonly changes: Changes;
+  readonly faults: Faults;
+  readonly stock: Stock;
+  readonly ledger: Ledger;
+  readonly timeline: Timeline;
   readonly latency: Latency;
   readonly limits: ProjectLimits;
   readonly actions: ActionLog;
@@ -46,18 +63,62 @@ export class Project {
   #lastAddress = 0;
 
   constructor(args: ProjectArguments) {
-    this.latency = args.latency;
+    const { latency, clock = new SimulatedClock(), faults = new Faults(), stock = new Stock() } = args;
+    this.clock = clock;
+    this.faults = faults;
+    this.stock = stock;
+    this.changes = new Changes(clock);
+    this.ledger = new Ledger(clock);
+    this.timeline = new Timeline(clock);
+    this.latency = latency;
     this.limits = args.limits;
-    this.actions = new ActionLog(this.nextId, args.latency, this.changes);
+    const { changes, timeline, nextId } = this;
+    const nameOf = (resource: ActionResource) => this.#find(resource)?.name;
+    this.actions = new ActionLog({ nextId, latency, changes, clock, faults, timeline, nameOf });
     this.world = {
-      latency: args.latency,
-      changes: this.changes,
+      latency,
+      clock,
+      changes,
+      faults,
+      timeline,
       sshPort: args.sshPort,
       machines: () => this.servers.all().map(({ machine }) => machine),
     };
   }
 
   readonly nextId = (): number => (this.#lastId += 1);
+
+  /** Moves the time ahead: what is due by then happens now. @throws RangeError when `milliseconds` is negative */
+  advance(milliseconds: number): void {
+    this.clock.advance(milliseconds);
+    this.changes.notify();
+  }
+
+  /** A resource of any kind, also a server that is being deleted. */
+  #find({ type, id }: ActionResource): { name: string } | undefined {
+    switch (type) {
+      case "server":
+        return this.holders().find((server) => server.id === id);
+      case "network":
+        return this.networks.find(id);
+      case "firewall":
+        return this.firewalls.find(id);
+      case "ssh_key":
+        return this.sshKeys.find(id);
+      case "placement_group":
+        return this.placementGroups.find(id);
+      case "primary_ip":
+        return this.primaryIps.find(id);
+      case "image":
+        return images.find((image: Image) => image.id === id);
+    }
+  }
+
+  /** Whether the API shows a resource. @throws ApiError `not_found` when it does not */
+  checkExists(type: ResourceKind, id: number): void {
+    const found = type === "server" ? this.servers.find(id) : this.#find({ type, id });
+    if (found === undefined) throw notFound(type, id);
+  }
 
   /** The next public address. Public addresses are loopback here, so that SSH can be answered at them. */
   nextPublicIpv4(): string {

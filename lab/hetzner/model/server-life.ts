@@ -2,7 +2,7 @@
 import type { Action } from "./actions.ts";
 import type { Project } from "./project.ts";
 import type { Attachment, ServerRecord } from "./records.ts";
-import { unassign } from "./primary-ips.ts";
+import { removePrimaryIp, unassign } from "./primary-ips.ts";
 
 const about = (server: ServerRecord) => [{ id: server.id, type: "server" as const }];
 
@@ -16,6 +16,10 @@ export function startServer(project: Project, server: ServerRecord, after?: Acti
     finish: () => {
       server.status = "running";
       server.machine.powerOn();
+    },
+    failed: () => {
+      // One that ran already goes on.
+      if (!server.machine.on) server.status = "off";
     },
   });
 }
@@ -79,6 +83,9 @@ export function attach(
     finish: () => {
       attachment.ready = true;
     },
+    failed: () => {
+      server.attachments = server.attachments.filter((other) => other !== attachment);
+    },
   });
 }
 
@@ -93,7 +100,8 @@ export function detach(project: Project, server: ServerRecord, attachment: Attac
 }
 
 /**
- * Deletes a server. It is gone from the API at once; what it held is free when the action has ended.
+ * Deletes a server. It is gone from the API at once; what it held is free when the action has ended. When the action
+ * fails, the server is back, off, and never stopped billing.
  * @param onDeleted called at the end of the action
  */
 export function deleteServer(project: Project, server: ServerRecord, onDeleted: () => void): Action {
@@ -104,12 +112,18 @@ export function deleteServer(project: Project, server: ServerRecord, onDeleted: 
   return project.actions.start("delete_server", about(server), {
     finish: () => {
       project.leaving.delete(server);
+      project.ledger.end(server);
       for (const ip of project.primaryIps.all()) {
         if (ip.assigneeId !== server.id) continue;
-        if (ip.autoDelete) project.primaryIps.remove(ip);
+        if (ip.autoDelete) removePrimaryIp(project, ip);
         else unassign(ip, undefined);
       }
       onDeleted();
+    },
+    failed: () => {
+      project.leaving.delete(server);
+      server.status = "off";
+      project.servers.add(server);
     },
   });
 }

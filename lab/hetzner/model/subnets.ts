@@ -20,6 +20,9 @@ import type { Attachment, NetworkRecord, ServerRecord, Subnet } from "./records.
 /** A network holds this many attached resources: https://docs.hetzner.com/networking/networks/faq/ */
 export const networkSize = 100;
 
+/** A network has at most this many subnets and routes (same page). */
+export const networkLimits = { subnets: 50, routes: 100 } as const;
+
 /** A server has at most this many networks (same page). */
 export const networksPerServer = 3;
 
@@ -57,6 +60,9 @@ export function newSubnet(
   }
   const range = text === undefined ? firstFreeRange(network) : parseRange(text);
   if (range === undefined) throw invalidField("ip_range", `'${text}' is not an IPv4 range in CIDR notation`);
+  if (network.subnets.length >= networkLimits.subnets) {
+    throw new ApiError("resource_limit_exceeded", `a network has at most ${networkLimits.subnets} subnets`);
+  }
   if (range.bits > 30) throw invalidField("ip_range", "a subnet is at least /30");
   if (!containsRange(network.range, range)) {
     throw invalidField("ip_range", "must lie in the ip_range of the network");
@@ -86,10 +92,14 @@ function takenAddresses(project: Project, networkId: number): Set<string> {
   );
 }
 
-/** The gateway of the network and a subnet's first and last address are never given to servers. */
+/** Gateway of the public interfaces, in the private range 172.16.0.0/12: https://docs.hetzner.cloud/reference/cloud#networks */
+const publicGateway = parseAddress("172.31.1.1");
+
+/** The gateways of the network and of public interfaces and a subnet's first and last address are never given to servers. */
 function isReserved(network: NetworkRecord, subnet: Subnet, address: number): boolean {
   return (
     address === network.range.first + 1 ||
+    address === publicGateway ||
     address === subnet.range.first ||
     address === lastAddress(subnet.range)
   );

@@ -104,7 +104,7 @@ function publicNet(project: Project, server: ServerRecord) {
 export function serverView(project: Project, server: ServerRecord) {
   const group =
     server.placementGroupId === null ? undefined : project.placementGroups.find(server.placementGroupId);
-  const type = serverTypeView(server.serverType);
+  const type = serverTypeView(server.serverType, project.stock.offers(server.serverType));
   return {
     ...named(server),
     status: server.status,

@@ -5,7 +5,7 @@ import type { Action, ResourceKind } from "../model/actions.ts";
 import type { Project } from "../model/project.ts";
 import { listAnswer, pathId } from "../request.ts";
 
-const sortable = ["id", "command", "status", "progress", "started", "finished"];
+const sortable = ["id", "command", "status", "started", "finished"];
 const isAbout = (action: Action, kind: ResourceKind, id?: number) =>
   action.resources.some((resource) => resource.type === kind && (id === undefined || resource.id === id));
 
@@ -45,11 +45,13 @@ export function addActionRoutes(app: Hono, project: Project): void {
     app.get(`/${path}/actions/:id{[0-9]+}`, (context) =>
       context.json(one(pathId(context), (action) => isAbout(action, kind))),
     );
-    app.get(`/${path}/:id{[0-9]+}/actions`, (context) =>
-      listAnswer(context, "actions", list(pathId(context)), sortable, ["status"]),
-    );
-    app.get(`/${path}/:id{[0-9]+}/actions/:action{[0-9]+}`, (context) =>
-      context.json(one(pathId(context, "action"), (action) => isAbout(action, kind, pathId(context)))),
-    );
+    app.get(`/${path}/:id{[0-9]+}/actions`, (context) => {
+      project.checkExists(kind, pathId(context));
+      return listAnswer(context, "actions", list(pathId(context)), sortable, ["status"]);
+    });
+    app.get(`/${path}/:id{[0-9]+}/actions/:action{[0-9]+}`, (context) => {
+      project.checkExists(kind, pathId(context));
+      return context.json(one(pathId(context, "action"), (action) => isAbout(action, kind, pathId(context))));
+    });
   }
 }

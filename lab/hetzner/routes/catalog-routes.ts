@@ -5,6 +5,7 @@ import { locations } from "../catalog/locations.ts";
 import { otherPrices, price, primaryIpPrices, vatPercent } from "../catalog/prices.ts";
 import { serverTypes, serverTypeView } from "../catalog/server-types.ts";
 import { ApiError, notFound } from "../errors.ts";
+import type { Project } from "../model/project.ts";
 import { listAnswer, pathId } from "../request.ts";
 
 function pricing() {
@@ -41,13 +42,13 @@ function pricing() {
 /** Billable kinds that are not simulated: they can be looked for, and there are none. */
 const absent = ["volumes", "floating_ips", "load_balancers", "certificates"] as const;
 
-export function addCatalogRoutes(app: Hono): void {
-  const typeViews = serverTypes.map(serverTypeView);
+export function addCatalogRoutes(app: Hono, project: Project): void {
+  const typeViews = () => serverTypes.map((type) => serverTypeView(type, project.stock.offers(type)));
   app.get("/server_types", (context) =>
-    listAnswer(context, "server_types", typeViews, ["id", "name"], ["name"]),
+    listAnswer(context, "server_types", typeViews(), ["id", "name"], ["name"]),
   );
   app.get("/server_types/:id{[0-9]+}", (context) => {
-    const found = typeViews.find(({ id }) => id === pathId(context));
+    const found = typeViews().find(({ id }) => id === pathId(context));
     if (found === undefined) throw notFound("server_type", pathId(context));
     return context.json({ server_type: found });
   });
@@ -58,6 +59,13 @@ export function addCatalogRoutes(app: Hono): void {
     if (location === undefined) throw notFound("location", pathId(context));
     return context.json({ location });
   });
+
+  for (const path of ["/datacenters", "/datacenters/:id{[0-9]+}"]) {
+    // https://docs.hetzner.cloud/changelog#2026-06-02-datacenters-deprecated: 410 after 2026-10-01.
+    app.get(path, () => {
+      throw new ApiError("deprecated_api_endpoint", "datacenters were removed: use /locations");
+    });
+  }
 
   app.get("/images", (context) => {
     const deprecatedToo = context.req.query("include_deprecated") === "true";

@@ -4,7 +4,7 @@ import { isNetworkRange } from "../addresses.ts";
 import { ApiError } from "../errors.ts";
 import { parseLabelSelector } from "../labels.ts";
 import type { Action } from "../model/actions.ts";
-import { firewallLimits } from "../model/limits.ts";
+import { checkRoomInProject, firewallLimits } from "../model/limits.ts";
 import type { Project } from "../model/project.ts";
 import type { FirewallRecord, ServerRecord } from "../model/records.ts";
 import { firewallView } from "../model/views.ts";
@@ -81,6 +81,7 @@ export function checkFirewallFits(project: Project, server: ServerRecord): void 
 
 /** Starts the action that applies a firewall to a server. */
 function applyToServer(project: Project, firewall: FirewallRecord, server: ServerRecord): Action {
+  const before = server.firewalls.get(firewall.id);
   server.firewalls.set(firewall.id, "pending");
   return project.actions.start(
     "apply_firewall",
@@ -91,6 +92,10 @@ function applyToServer(project: Project, firewall: FirewallRecord, server: Serve
     {
       finish: () => {
         if (server.firewalls.has(firewall.id)) server.firewalls.set(firewall.id, "applied");
+      },
+      failed: () => {
+        if (before === undefined) server.firewalls.delete(firewall.id);
+        else server.firewalls.set(firewall.id, before);
       },
     },
   );
@@ -130,6 +135,7 @@ function apply(project: Project, firewall: FirewallRecord, resources: readonly F
   return steps.map((step) => step());
 }
 
+/** What the firewall is not applied to is passed over: https://docs.hetzner.cloud/changelog#2025-08-04-multiple-api-behavior-changes-for-firewalls */
 function remove(
   project: Project,
   firewall: FirewallRecord,
@@ -140,9 +146,11 @@ function remove(
       const server = serverOf(project, resource.server.id);
       if (!server.firewalls.has(firewall.id)) {
         const selected = project.firewallsOf(server).some(({ id }) => id === firewall.id);
-        throw selected
-          ? new ApiError("firewall_managed_by_label_selector", "the firewall is applied by a label selector")
-          : new ApiError("firewall_already_removed", `firewall is not applied to server ${server.id}`);
+        if (!selected) return () => undefined;
+        throw new ApiError(
+          "firewall_managed_by_label_selector",
+          "the firewall is applied by a label selector",
+        );
       }
       const about = [
         { id: firewall.id, type: "firewall" as const },
@@ -154,12 +162,7 @@ function remove(
         });
     }
     const { selector } = resource.label_selector;
-    if (!firewall.selectors.includes(selector)) {
-      throw new ApiError(
-        "firewall_already_removed",
-        `firewall is not applied to label selector '${selector}'`,
-      );
-    }
+    if (!firewall.selectors.includes(selector)) return () => undefined;
     return () =>
       project.actions.start("remove_firewall", [{ id: firewall.id, type: "firewall" }], {
         finish: () => {
@@ -167,7 +170,7 @@ function remove(
         },
       });
   });
-  return steps.map((step) => step());
+  return steps.map((step) => step()).filter((action) => action !== undefined);
 }
 
 function isApplied(project: Project, firewall: FirewallRecord): boolean {
@@ -187,11 +190,12 @@ export function addFirewallRoutes(app: Hono, project: Project): void {
   app.post("/firewalls", async (context) => {
     const body = await readBody(context, createSchema);
     firewalls.checkNameFree(body.name);
+    checkRoomInProject("firewalls", firewalls.all().length);
     const firewall: FirewallRecord = {
       id: project.nextId(),
       name: body.name,
       labels: body.labels,
-      created: new Date(),
+      created: project.clock.date(),
       rules: body.rules,
       selectors: [],
     };
@@ -227,8 +231,13 @@ export function addFirewallRoutes(app: Hono, project: Project): void {
   app.post("/firewalls/:id{[0-9]+}/actions/set_rules", async (context) => {
     const firewall = firewalls.get(pathId(context));
     const { rules } = await readBody(context, z.object({ rules: rulesSchema }));
+    const before = firewall.rules;
     firewall.rules = rules;
-    const set = actions.start("set_firewall_rules", [{ id: firewall.id, type: "firewall" }]);
+    const set = actions.start("set_firewall_rules", [{ id: firewall.id, type: "firewall" }], {
+      failed: () => {
+        firewall.rules = before;
+      },
+    });
     const again = project.servers
       .all()
       .filter((server) => server.firewalls.has(firewall.id))

@@ -4,7 +4,7 @@ import { containsAddress, containsRange, formatRange, parseAddress, parseRange }
 import { ApiError, invalidField } from "../errors.ts";
 import type { Project } from "../model/project.ts";
 import type { NetworkRecord, Subnet } from "../model/records.ts";
-import { networkRange, newSubnet } from "../model/subnets.ts";
+import { networkLimits, networkRange, newSubnet } from "../model/subnets.ts";
 import { networkView } from "../model/views.ts";
 import { labelsSchema, listAnswer, nameSchema, pathId, readBody, updateSchema } from "../request.ts";
 
@@ -35,6 +35,12 @@ function checkRoute(network: Pick<NetworkRecord, "range" | "routes">, route: Rou
   const gateway = parseAddress(route.gateway);
   if (gateway === undefined || !containsAddress(network.range, gateway)) {
     throw invalidField("gateway", "must be an address in the network");
+  }
+  if (gateway === network.range.first + 1) {
+    throw invalidField("gateway", "must not be the first address of the network: it is its own gateway");
+  }
+  if (network.routes.length >= networkLimits.routes) {
+    throw new ApiError("resource_limit_exceeded", `a network has at most ${networkLimits.routes} routes`);
   }
   if (network.routes.some(({ destination }) => destination === route.destination)) {
     throw invalidField("destination", "the network already has a route to it");
@@ -79,7 +85,7 @@ function addCollection(app: Hono, project: Project): void {
       id: project.nextId(),
       name: body.name,
       labels: body.labels,
-      created: new Date(),
+      created: project.clock.date(),
       range,
       subnets,
       routes,

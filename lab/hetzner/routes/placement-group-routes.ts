@@ -1,6 +1,7 @@
 import type { Hono } from "hono";
 import { z } from "zod";
 import { ApiError } from "../errors.ts";
+import { checkRoomInProject } from "../model/limits.ts";
 import type { Project } from "../model/project.ts";
 import { placementGroupView } from "../model/views.ts";
 import { labelsSchema, listAnswer, nameSchema, pathId, readBody, updateSchema } from "../request.ts";
@@ -20,11 +21,12 @@ export function addPlacementGroupRoutes(app: Hono, project: Project): void {
   app.post("/placement_groups", async (context) => {
     const body = await readBody(context, createSchema);
     placementGroups.checkNameFree(body.name);
+    checkRoomInProject("placement groups", placementGroups.all().length);
     const group = placementGroups.add({
       id: project.nextId(),
       name: body.name,
       labels: body.labels,
-      created: new Date(),
+      created: project.clock.date(),
       type: body.type,
     });
     return context.json({ placement_group: placementGroupView(project, group), action: null }, 201);

@@ -4,7 +4,7 @@ import { locations } from "../catalog/locations.ts";
 import { ApiError, invalidField } from "../errors.ts";
 import type { TimedStep } from "../durations.ts";
 import type { ActionResource } from "../model/actions.ts";
-import { addPrimaryIp, assign, checkAssignable, unassign } from "../model/primary-ips.ts";
+import { addPrimaryIp, assign, checkAssignable, removePrimaryIp, unassign } from "../model/primary-ips.ts";
 import type { Project } from "../model/project.ts";
 import type { PrimaryIpRecord } from "../model/records.ts";
 import { primaryIpView } from "../model/views.ts";
@@ -28,7 +28,7 @@ function addCollection(app: Hono, project: Project): void {
       context,
       "primary_ips",
       primaryIps.all().map(primaryIpView),
-      ["id", "name", "created"],
+      ["id", "created"],
       ["name", "ip"],
     ),
   );
@@ -42,6 +42,10 @@ function addCollection(app: Hono, project: Project): void {
     if (location === undefined) {
       throw invalidField("location", `must be one of: ${locations.map(({ name }) => name).join(", ")}`);
     }
+    if (server !== undefined) {
+      project.checkUnlocked("server", server.id);
+      checkAssignable({ type: body.type, assigneeId: null, location }, server);
+    }
     const ip = addPrimaryIp(project, {
       name: body.name,
       labels: body.labels,
@@ -50,12 +54,6 @@ function addCollection(app: Hono, project: Project): void {
       autoDelete: body.auto_delete,
     });
     if (server === undefined) return context.json({ primary_ip: primaryIpView(ip) }, 201);
-    try {
-      checkAssignable(ip, server);
-    } catch (error) {
-      primaryIps.remove(ip);
-      throw error;
-    }
     assign(ip, server);
     const action = project.actions.start("create_primary_ip", [{ id: ip.id, type: "primary_ip" }]);
     return context.json({ primary_ip: primaryIpView(ip), action: project.actions.view(action) }, 201);
@@ -77,7 +75,7 @@ function addCollection(app: Hono, project: Project): void {
     if (ip.protection.delete) throw new ApiError("protected", "primary IP is protected from deletion");
     if (ip.assigneeId !== null)
       throw new ApiError("must_be_unassigned", "primary IP is still assigned to a server");
-    primaryIps.remove(ip);
+    removePrimaryIp(project, ip);
     return context.body(null, 204);
   });
 }

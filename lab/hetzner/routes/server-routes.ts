@@ -37,6 +37,10 @@ function addCollection(app: Hono, project: Project, onDeleted: ServerDeleted): v
         server.status = "off";
         for (const firewall of server.firewalls.keys()) server.firewalls.set(firewall, "applied");
       },
+      // It stays in the project, and bills, until somebody deletes it.
+      failed: () => {
+        server.status = "off";
+      },
     });
     const next: Action[] = [];
     // The interface is attached while the server starts, so it may come late, as users report.
@@ -138,10 +142,15 @@ function addNetworkActions(app: Hono, project: Project): void {
       throw error;
     }
     attachment.aliasIps = body.alias_ips;
-    return project.actions.start("change_alias_ips", [
-      { id: server.id, type: "server" },
-      { id: body.network, type: "network" },
-    ]);
+    const resources = [
+      { id: server.id, type: "server" as const },
+      { id: body.network, type: "network" as const },
+    ];
+    return project.actions.start("change_alias_ips", resources, {
+      failed: () => {
+        attachment.aliasIps = before;
+      },
+    });
   });
 }
 
@@ -178,7 +187,11 @@ function addOtherActions(app: Hono, project: Project): void {
     checkRoomInGroup(project, id);
     server.placementGroupId = id;
     const resources = [...about(server), { id, type: "placement_group" as const }];
-    return project.actions.start("add_to_placement_group", resources);
+    return project.actions.start("add_to_placement_group", resources, {
+      failed: () => {
+        server.placementGroupId = null;
+      },
+    });
   });
   serverAction(app, project, "remove_from_placement_group", z.object({}), (server) => {
     const id = server.placementGroupId;
@@ -192,9 +205,30 @@ function addOtherActions(app: Hono, project: Project): void {
   });
 }
 
+/** Actions of the API that a cluster of ours never asks for. */
+const notSimulated = [
+  "attach_iso",
+  "change_type",
+  "create_image",
+  "detach_iso",
+  "disable_backup",
+  "disable_rescue",
+  "enable_backup",
+  "enable_rescue",
+  "rebuild",
+  "request_console",
+  "reset_password",
+] as const;
+
 export function addServerRoutes(app: Hono, project: Project, onDeleted: ServerDeleted): void {
   addCollection(app, project, onDeleted);
   addPowerActions(app, project);
   addNetworkActions(app, project);
   addOtherActions(app, project);
+  for (const name of notSimulated) {
+    app.post(`/servers/:id{[0-9]+}/actions/${name}`, (context) => {
+      project.servers.get(pathId(context));
+      throw new ApiError("unsupported_error", `the lab's Hetzner simulator does not simulate ${name}`);
+    });
+  }
 }

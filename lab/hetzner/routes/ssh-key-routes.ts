@@ -35,7 +35,7 @@ export function addSshKeyRoutes(app: Hono, project: Project): void {
       id: project.nextId(),
       name: body.name,
       labels: body.labels,
-      created: new Date(),
+      created: project.clock.date(),
       publicKey,
       fingerprint,
     });

@@ -1,7 +1,7 @@
 /** What the simulator's tests share: a small client that waits for actions, and SSH. */
 import ssh2 from "ssh2";
 import { type Hetzner, type HetznerArguments, startHetzner } from "../index.ts";
-import { latencyModel, type TimedStep } from "../durations.ts";
+import { imagePulls, latencyModel, type TimedStep } from "../durations.ts";
 export { newKeyPair } from "../boot/key-pair.ts";
 import type { ServerTypeView } from "../catalog/server-types.ts";
 import type { ActionView } from "../model/actions.ts";
@@ -89,7 +89,9 @@ export function quickLatency(replaced: Partial<Record<TimedStep, number>> = {}) 
   const fast = latencyModel("fast");
   return {
     duration: (step: TimedStep, subject: string) =>
-      replaced[step] ?? (step.startsWith("deadline_") ? fast.duration(step, subject) : quick),
+      replaced[step] ??
+      (step.startsWith("deadline_") || step === "api_request" ? fast.duration(step, subject) : quick),
+    pulls: imagePulls.fast,
   };
 }
 
