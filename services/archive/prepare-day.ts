@@ -7,6 +7,7 @@ import { ConfigError, readConfig, serviceVariables } from "../core/config.ts";
 import { sessionOf } from "../core/exchange-calendar.ts";
 import { createLogger, type Logger } from "../core/log.ts";
 import { toInstant } from "../core/time.ts";
+import { loadCarryOver } from "./carry-over-load.ts";
 import { type Opened, openedSchema } from "./documents.ts";
 import { documents } from "./layout.ts";
 import { archiveFromEnvironment, storeVariables } from "./settings.ts";
@@ -14,14 +15,17 @@ import { archiveFromEnvironment, storeVariables } from "./settings.ts";
 /** How long to wait for enough brokers. */
 const brokersDeadlineMs = 300_000;
 
+/** Longest time for writing commands into the journal. */
+const carryOverDeadlineMs = 120_000;
+
 /** The cluster cannot be opened; the message says what to do. */
 export class PrepareDayError extends Error {
   override readonly name = "PrepareDayError";
 }
 
 /**
- * Waits for the brokers, creates the topics of the registry and writes `opened.json`, in this order. Running it again
- * changes nothing.
+ * Waits for the brokers, creates the topics of the registry, writes `opened.json` and loads what the cluster before this
+ * one carries over, in this order. Running it again changes nothing.
  * @throws ConfigError for a wrong environment; CalendarError for a date that the calendar does not know; PrepareDayError; ArchiveStoreError.
  */
 export async function prepareDay(
@@ -69,13 +73,12 @@ export async function prepareDay(
       }),
     );
     logger.info({ topics: names }, "topics exist");
-    if (before !== undefined) {
-      logger.info({ openedAt: before.openedAt }, "the cluster was opened before");
-      return before;
-    }
-    const opened: Opened = { ...archive.identity, kafkaClusterId, openedAt: toInstant(Date.now()) };
-    await archive.write(documents.opened, opened);
-    logger.info(opened, "opened");
+    const opened = before ?? { ...archive.identity, kafkaClusterId, openedAt: toInstant(Date.now()) };
+    if (before === undefined) await archive.write(documents.opened, opened);
+    logger.info(opened, before === undefined ? "opened" : "the cluster was opened before");
+    // After the marker, since from here on the cluster holds data.
+    const signal = AbortSignal.timeout(carryOverDeadlineMs);
+    await loadCarryOver({ kafka, archive, opened, logger, signal });
     return opened;
   } finally {
     archive.store.close();
