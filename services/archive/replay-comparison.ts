@@ -71,8 +71,8 @@ interface Line {
 
 /** Arguments of {@link TopicComparison}. */
 export interface ComparisonOptions {
-  /** Tells who a record is. */
-  identify: (record: OutputRecord) => Identity;
+  /** Tells who a record is; undefined: it is not compared. */
+  identify: (record: OutputRecord) => Identity | undefined;
   /** Differences of each kind that are kept to be listed; all are counted. */
   limit: number;
   /**
@@ -95,7 +95,7 @@ export class TopicComparison {
     repeatedInArchive: 0,
     repeatedInReplay: 0,
   };
-  readonly #identify: (record: OutputRecord) => Identity;
+  readonly #identify: (record: OutputRecord) => Identity | undefined;
   readonly #limit: number;
   readonly #listed = new Map<Difference["kind"], Difference[]>();
   readonly #pending: Record<Side, Map<string, Pending>> = { archived: new Map(), replayed: new Map() };
@@ -108,10 +108,18 @@ export class TopicComparison {
     this.#met = { archived: new RecentIds(remembered), replayed: new RecentIds(remembered) };
   }
 
-  /** Takes the next record of a side; those of a partition in order, partitions one after the other. */
-  take(side: Side, record: OutputRecord): void {
+  /**
+   * Takes the next record of a side; those of a partition in order, partitions one after the other.
+   * @returns false for a record that is not compared.
+   */
+  take(side: Side, record: OutputRecord): boolean {
+    const identity = this.#identify(record);
+    if (identity !== undefined) this.#take(side, record, identity);
+    return identity !== undefined;
+  }
+
+  #take(side: Side, record: OutputRecord, { id, line }: Identity): void {
     this.counts[side]++;
-    const { id, line } = this.#identify(record);
     const digest = digestOf(record);
     const at = { partition: record.partition, offset: record.offset };
     const key = textOf(record.key);
@@ -150,14 +158,14 @@ export class TopicComparison {
    * place too has met its counterpart there long ago, so it is a repetition.
    */
   again(side: Side, record: OutputRecord): void {
-    const { id } = this.#identify(record);
-    const left = this.#pending[side].get(id);
+    const identity = this.#identify(record);
+    const left = identity && this.#pending[side].get(identity.id);
     if (left === undefined) return;
     const at = { partition: record.partition, offset: record.offset };
     // What follows is its own repetition, which was counted when it was taken.
     if (at.partition === left.at.partition && at.offset === left.at.offset) left.isReached = true;
     if (left.isReached) return;
-    this.#pending[side].delete(id);
+    this.#pending[side].delete(left.id);
     this.#repeated(side, left, digestOf(record), at);
   }
 

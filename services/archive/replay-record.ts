@@ -30,7 +30,13 @@ export interface Identity {
 export function outputOf(record: ReceivedRecord): OutputRecord {
   const { topic, partition, offset, key, value } = record;
   const headers = Object.entries(record.headers).flatMap(([name, values]) =>
-    [values].flat().map((one): ArchivedHeader => [name, one === undefined ? null : Buffer.from(one)]),
+    ([values].flat() as unknown[])
+      // kafkajs mixes what objects inherit into headers of such names ("constructor"); a null is no type of its own.
+      .filter(
+        (one): one is Buffer | string | null =>
+          one === null || typeof one === "string" || Buffer.isBuffer(one),
+      )
+      .map((one): ArchivedHeader => [name, one === null ? null : Buffer.from(one)]),
   );
   return { topic, partition, offset, key, value, headers };
 }
