@@ -82,8 +82,10 @@ async function inject(
       await next();
       return undefined;
     case "drop":
-      if (effect.moment === "after") await next();
-      return dropConnection(context);
+      if (effect.moment === "before") return dropConnection(context);
+      await next();
+      context.res = dropConnection(context);
+      return undefined;
   }
 }
 
