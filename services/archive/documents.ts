@@ -22,12 +22,30 @@ export type Opened = z.infer<typeof openedSchema>;
 export const sealRequestSchema = z.object({ requestId: z.string().min(1), requestedAt: instantString });
 export type SealRequest = z.infer<typeof sealRequestSchema>;
 
-/** `seal-progress.json`: how far the archiver is with a request. */
+/**
+ * What the archiver does for a request, in this order: the services stop, the topics are exported to their ends, evidence
+ * of the day is collected, what is in the bucket is looked at, the manifest is written. Steps may be done again.
+ */
+export const sealStates = [
+  "draining",
+  "exporting",
+  "collecting",
+  "verifying",
+  "writing",
+  "sealed",
+  "failed",
+] as const;
+
+/** `seal-progress.json`: how far the archiver is with a request. Written again at least every few seconds. */
 export const sealProgressSchema = z.object({
   requestId: z.string().min(1),
-  state: z.enum(["draining", "exporting", "verifying", "sealed", "failed"]),
+  state: z.enum(sealStates),
   /** One sentence for people; for `failed`, what is missing and what to do. */
   message: z.string(),
+  /** How much of the state's work is done, where that is known. */
+  percent: z.number().min(0).max(100).optional(),
+  /** Numbers behind the message, by what they count: `records`, `objects`, `services` … */
+  counts: z.record(z.string(), count).optional(),
   updatedAt: instantString,
   /** With `sealed`: which manifest answers the request. */
   generation: z.int().min(1).optional(),
@@ -122,6 +140,8 @@ export interface DataLossOverride {
   overriddenAt: string;
   /** User and host name of the machine it was said on. */
   by: string;
+  /** The manifest that was there, and what a fast verification found wrong with it; null when there was none that can be read. */
+  manifest: { generation: number; sealedAt: string; checksum: string; problems: string[] } | null;
 }
 
 /** JSON with object keys sorted and without blanks: the same for the same content. */

@@ -1,9 +1,11 @@
 /**
  * `node --import tsx services/archive/gate.ts`: demands a sealed archive before a cluster is removed. Runs where the
  * destroy runs. Environment: STACK, BUSINESS_DATE, CLUSTER_ID, S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID,
- * S3_SECRET_ACCESS_KEY; optional GATE_TIMEOUT_SECONDS (default 900) and TRADING_ALLOW_DATA_LOSS=<stack>/<cluster-id>.
+ * S3_SECRET_ACCESS_KEY; optional GATE_TIMEOUT_SECONDS (1 to 86,400, default 900), GATE_VERIFY (fast: the manifest and one listing, default; deep:
+ * every byte) and TRADING_ALLOW_DATA_LOSS=<stack>/<cluster-id>.
  * Standard error tells what goes on. Exit code 0: the cluster may go; anything else: it must stay.
  */
+import { z } from "zod";
 import { integer, readConfig, text } from "../core/config.ts";
 import { passGate } from "./seal-gate.ts";
 import { archiveFromEnvironment, identityVariables, storeVariables } from "./settings.ts";
@@ -12,6 +14,7 @@ const variables = {
   ...identityVariables,
   ...storeVariables,
   GATE_TIMEOUT_SECONDS: integer(1, 86_400).default(900),
+  GATE_VERIFY: z.enum(["fast", "deep"]).default("fast"),
   TRADING_ALLOW_DATA_LOSS: text.optional(),
 };
 
@@ -37,6 +40,7 @@ try {
     archive,
     timeoutMs: config.GATE_TIMEOUT_SECONDS * 1_000,
     allowDataLoss: config.TRADING_ALLOW_DATA_LOSS,
+    verify: config.GATE_VERIFY,
     report: say,
     signal: abort.signal,
   });

@@ -26,6 +26,20 @@ export const documents = {
   pruned: "pruned.json",
 } as const;
 
+/** Folder of the manifests of all generations; `manifest.json` equals the one that counts. */
+export const manifestHistory = "manifests/";
+
+/** The name of one generation's manifest, relative to the prefix; it is never written over. */
+export function manifestName(generation: number): string {
+  return `${manifestHistory}${generation}.json`;
+}
+
+/** Reads such a name back; undefined when it is none. */
+export function parseManifestName(name: string): number | undefined {
+  const match = /^manifests\/([1-9]\d{0,8})\.json$/.exec(name);
+  return match === null ? undefined : Number(match[1]);
+}
+
 /**
  * The offsets that one object covers, both inclusive. The objects of a partition follow each other without a gap: an
  * offset inside the range that has no record was a transaction marker or part of an aborted transaction.

@@ -14,8 +14,13 @@ export interface ListedFile {
   etag: string;
 }
 
-/** Whether the manifest is whole and of this cluster, covers each log without a gap, and agrees with itself. */
+/** What keeps the manifest from being a seal: {@link inconsistencies}, and what was lost before it could be archived. */
 export function manifestProblems(identity: ArchiveIdentity, manifest: Manifest): string[] {
+  return [...inconsistencies(identity, manifest), ...manifest.losses];
+}
+
+/** Whether the manifest is whole and of this cluster, covers each log without a gap, and agrees with itself. */
+export function inconsistencies(identity: ArchiveIdentity, manifest: Manifest): string[] {
   const problems: string[] = [];
   if (manifestChecksum(manifest) !== manifest.checksum) {
     problems.push("the manifest was changed after it was written: its checksum does not match");
@@ -36,7 +41,7 @@ export function manifestProblems(identity: ArchiveIdentity, manifest: Manifest):
       problems.push(...partitionProblems(topic, partition));
     }
   }
-  return [...problems, ...totalsProblems(manifest), ...manifest.losses];
+  return [...problems, ...totalsProblems(manifest)];
 }
 
 /** Whether the bucket holds what the manifest lists, and nothing that is newer than it. */

@@ -1,25 +1,20 @@
 /**
  * The gate in front of a cluster's removal: it opens only for a cluster that never held data, that is sealed and verified,
- * or whose loss somebody allowed in so many words. It needs the bucket and nothing else.
+ * or whose loss somebody allowed in so many words. It needs the bucket and nothing else. Since it cannot see the cluster,
+ * a seal that is already there does not open it: only the archiver knows whether the logs' ends are still those of the seal.
  */
 import { randomUUID } from "node:crypto";
-import { hostname, userInfo } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { toInstant } from "../core/time.ts";
 import type { ClusterArchive } from "./cluster-archive.ts";
-import {
-  type DataLossOverride,
-  openedSchema,
-  type SealProgress,
-  sealProgressSchema,
-  type SealRequest,
-  sealRequestSchema,
-} from "./documents.ts";
-import { documents } from "./layout.ts";
-import { ArchiveUnreachableError } from "./store.ts";
+import type { SealProgress, SealRequest } from "./documents.ts";
+import { overrideWord, recordOverride } from "./gate-override.ts";
+import { NoSealError, waitForSeal } from "./gate-wait.ts";
+import { documents, manifestHistory, parseObjectName } from "./layout.ts";
+import { ArchiveStoreError, ArchiveUnreachableError } from "./store.ts";
 import { type Verification, verifyArchive, type VerifyMode } from "./verify.ts";
 
-/** The cluster must not be removed; the message says what is missing and what to do. */
+/** The cluster must not be removed; the message says what is missing and how to try again. */
 export class GateRefusedError extends Error {
   override readonly name = "GateRefusedError";
 }
@@ -27,7 +22,7 @@ export class GateRefusedError extends Error {
 /** Arguments of {@link passGate}. */
 export interface GateOptions {
   archive: ClusterArchive;
-  /** Longest wait for the archiver, in milliseconds. */
+  /** Longest wait for the archiver, in milliseconds, and then again for a bucket that does not answer. */
   timeoutMs: number;
   /** Value of TRADING_ALLOW_DATA_LOSS; only exactly `<stack>/<cluster-id>` allows anything. */
   allowDataLoss: string | undefined;
@@ -44,161 +39,138 @@ export type GateOutcome =
   | { reason: "data-loss-allowed" }
   | { reason: "sealed"; verification: Verification };
 
-const pollMs = 400;
 /** People see at least this often that something goes on. */
 const lineEveryMs = 2_000;
-/** Without any sign of the archiver for this long, the lines say what to look at. */
-const silenceMs = 30_000;
+const pauseMs = 1_000;
 
 /**
  * Opens or refuses.
- * @throws GateRefusedError; ArchiveStoreError when the bucket cannot be used; the signal's reason.
+ * @throws GateRefusedError; the signal's reason.
  */
 export async function passGate(options: GateOptions): Promise<GateOutcome> {
-  const { archive, report, allowDataLoss } = options;
-  const opened = await archive.read(documents.opened, openedSchema);
-  if (opened === undefined) {
+  try {
+    return await openOrRefuse(options);
+  } catch (error) {
+    if (error instanceof ArchiveStoreError) {
+      throw new GateRefusedError(
+        `${error.message} Nothing was removed. Without the bucket nothing can be verified and no override recorded; ` +
+          "run the destroy again when it can be used.",
+        { cause: error },
+      );
+    }
+    if (!(error instanceof NoSealError)) throw error;
+    const known = error.silent ? await sealedBefore(options) : "";
+    throw new GateRefusedError(`${error.message} ${known}${advice(options)}`, { cause: error });
+  }
+}
+
+async function openOrRefuse(options: GateOptions): Promise<GateOutcome> {
+  const { archive, report, allowDataLoss, timeoutMs, signal } = options;
+  if (!(await wasOpened(options))) {
     report(`${archive.prefix} has no ${documents.opened}: this cluster never held data, nothing to archive`);
     return { reason: "never-opened" };
   }
-  const override = `${archive.identity.stack}/${archive.identity.clusterId}`;
-  if (allowDataLoss === override) {
-    await recordOverride(options);
+  const word = overrideWord(archive);
+  if (allowDataLoss === word) {
+    await recordOverride(archive, report);
     return { reason: "data-loss-allowed" };
   }
   if (allowDataLoss !== undefined && allowDataLoss !== "") {
     report(
-      `TRADING_ALLOW_DATA_LOSS is "${allowDataLoss}", this cluster is "${override}": it allows nothing here`,
+      `TRADING_ALLOW_DATA_LOSS is "${allowDataLoss}", this cluster is "${word}": it allows nothing here`,
     );
   }
-
   const request: SealRequest = { requestId: randomUUID(), requestedAt: toInstant(Date.now()) };
   await archive.write(documents.sealRequest, request);
   report(`asked the archiver to seal ${archive.prefix} (request ${request.requestId})`);
-  const progress = await waitForSeal(options, request);
-  const verification = await verify(options, progress);
-  return { reason: "sealed", verification };
+  const sealed = await waitForSeal({ archive, request, timeoutMs, report, signal });
+  return { reason: "sealed", verification: await verify(options, sealed) };
+}
+
+/** A marker that somebody removed does not make an archive that holds something one that never did. */
+async function wasOpened({ archive, report }: GateOptions): Promise<boolean> {
+  if ((await archive.get(documents.opened)) !== undefined) return true;
+  const names = (await archive.store.list(archive.prefix)).map(({ key }) => key.slice(archive.prefix.length));
+  const held = names.find(
+    (name) =>
+      name === documents.manifest || name.startsWith(manifestHistory) || parseObjectName(name) !== undefined,
+  );
+  if (held === undefined) return false;
+  report(
+    `${archive.prefix} has no ${documents.opened}, but ${held}: it held data, so it has to be sealed like any other`,
+  );
+  return true;
 }
 
 /** What to do after a refusal. */
 function advice({ archive }: GateOptions): string {
-  const { stack, clusterId } = archive.identity;
   return (
     "Nothing was removed. Run the destroy again to try once more; " +
-    `to remove the cluster and lose what is not archived, set TRADING_ALLOW_DATA_LOSS=${stack}/${clusterId}.`
+    `to remove the cluster and lose what is not archived, set TRADING_ALLOW_DATA_LOSS=${overrideWord(archive)}.`
   );
 }
 
-async function recordOverride({ archive, report }: GateOptions): Promise<void> {
-  const { stack, clusterId } = archive.identity;
-  const by = `${userInfo().username}@${hostname()}`;
-  await archive.write(documents.dataLossOverride, {
-    stack,
-    clusterId,
-    overriddenAt: toInstant(Date.now()),
-    by,
-  } satisfies DataLossOverride);
-  const line = "!".repeat(78);
-  report(line);
-  report(`!! DATA LOSS ALLOWED for cluster ${stack}/${clusterId} by ${by}: it is removed without a seal.`);
-  report(
-    `!! What is not in the archive yet is lost. Recorded as ${archive.prefix}${documents.dataLossOverride}.`,
-  );
-  report(line);
-}
-
-/** @returns the progress that says "sealed". */
-async function waitForSeal(options: GateOptions, request: SealRequest): Promise<SealProgress> {
-  const { report, signal, timeoutMs } = options;
-  const startedAt = performance.now();
-  let lastSign = startedAt;
-  let lastUpdate: string | undefined;
-  let line = "";
-  let lineAt = -Infinity;
-  const show = (text: string): void => {
-    if (text === line && performance.now() - lineAt < lineEveryMs) return;
-    line = text;
-    lineAt = performance.now();
-    report(`${Math.round((lineAt - startedAt) / 1_000)} s: ${text}`);
-  };
-  for (;;) {
-    signal.throwIfAborted();
-    const progress = await look(options, request, show);
-    if (progress?.updatedAt !== undefined && progress.updatedAt !== lastUpdate) {
-      lastUpdate = progress.updatedAt;
-      lastSign = performance.now();
-    }
-    if (progress?.state === "sealed") return progress;
-    if (progress?.state === "failed") {
-      throw new GateRefusedError(`The archive is not sealed: ${progress.message} ${advice(options)}`);
-    }
-    const silent = performance.now() - lastSign > silenceMs;
-    const hint = silent
-      ? " (no sign of the archiver: is the cluster up, does the archiver run, does it reach the bucket?)"
-      : "";
-    const text = progress === undefined ? "waiting for the archiver to answer" : progress.message;
-    show(`${text}${hint}`);
-    if (performance.now() - startedAt > timeoutMs) {
-      throw new GateRefusedError(
-        `Not sealed within ${timeoutMs / 1_000} s; last: ${text}${hint}. ` +
-          `A longer wait is GATE_TIMEOUT_SECONDS. ${advice(options)}`,
-      );
-    }
-    await delay(pollMs, undefined, { signal });
-  }
-}
-
-/** The archiver's progress with our own request, if there is any yet. */
-async function look(
-  options: GateOptions,
-  { requestId }: SealRequest,
-  onTrouble: (text: string) => void,
-): Promise<SealProgress | undefined> {
-  const { archive } = options;
-  try {
-    const progress = await archive.read(documents.sealProgress, sealProgressSchema);
-    if (progress?.requestId === requestId) return progress;
-    const current = await archive.read(documents.sealRequest, sealRequestSchema);
-    if (current?.requestId === requestId) return undefined;
-  } catch (error) {
-    // The bucket answered a moment ago: it gets the time that is left.
-    if (!(error instanceof ArchiveUnreachableError)) throw error;
-    onTrouble(error.message);
+/** For a refusal because nobody answers: what the person who decides may want to know. */
+async function sealedBefore({ archive }: GateOptions): Promise<string> {
+  const found = await verifyArchive(archive, { mode: "fast" }).catch((error: unknown) => {
+    if (!(error instanceof ArchiveStoreError)) throw error;
     return undefined;
-  }
-  throw new GateRefusedError(
-    `Another seal was requested meanwhile: is the cluster being destroyed twice? ${advice(options)}`,
+  });
+  if (found?.manifest === undefined) return "";
+  const { generation, sealedAt, totals } = found.manifest;
+  const state = found.verified ? "whole" : `not whole (${found.problems[0] ?? ""})`;
+  return (
+    `There is a seal from ${sealedAt} (generation ${generation}, ${totals.records} records), and it is ${state}; ` +
+    "whether the cluster changed after it only the archiver can tell. "
   );
 }
 
 async function verify(options: GateOptions, sealed: SealProgress): Promise<Verification> {
-  const { archive, report, signal } = options;
+  const { archive, report } = options;
   report(`${sealed.message}; verifying what the bucket holds`);
-  let lineAt = performance.now();
-  const verification = await verifyArchive(archive, {
-    mode: options.verify ?? "fast",
-    signal,
-    onProgress: ({ objects, ofObjects, messages }) => {
-      if (performance.now() - lineAt < lineEveryMs && objects < ofObjects) return;
-      lineAt = performance.now();
-      report(`verified ${objects} of ${ofObjects} objects, ${messages} records`);
-    },
-  });
+  const verification = await verifyPatiently(options);
   const problems = [...verification.problems];
-  const { manifest } = verification;
-  if (manifest !== undefined) {
-    if (manifest.generation !== sealed.generation || manifest.checksum !== sealed.manifestChecksum) {
-      problems.push(
-        `the manifest (generation ${manifest.generation}) is not the one that answers the request (generation ${sealed.generation ?? "?"})`,
-      );
-    }
+  const { manifest, mode, topics, messages, objects, bytes } = verification;
+  if (
+    manifest !== undefined &&
+    (manifest.generation !== sealed.generation || manifest.checksum !== sealed.manifestChecksum)
+  ) {
+    problems.push(
+      `the manifest (generation ${manifest.generation}) is not the one that answers the request (generation ${sealed.generation ?? "?"})`,
+    );
   }
   if (problems.length > 0) {
     throw new GateRefusedError(
       `The archive ${archive.prefix} is not good:\n${problems.map((problem) => `  - ${problem}`).join("\n")}\n${advice(options)}`,
     );
   }
-  const { topics, messages, objects, bytes } = verification;
-  report(`verified: ${messages} records of ${topics} topics in ${objects} objects (${bytes} bytes)`);
+  report(
+    `verified: ${messages} records of ${topics} topics in ${objects} objects (${bytes} bytes; ${mode}, generation ${manifest?.generation ?? "?"})`,
+  );
   return verification;
+}
+
+/** The bucket answered a moment ago: when it does not any more, it gets some time. */
+async function verifyPatiently(options: GateOptions): Promise<Verification> {
+  const { archive, report, signal, timeoutMs, verify: mode = "fast" } = options;
+  const deadline = performance.now() + timeoutMs;
+  let lineAt = performance.now();
+  for (;;) {
+    try {
+      return await verifyArchive(archive, {
+        mode,
+        signal,
+        onProgress: ({ objects, ofObjects, messages, bytes, ofBytes }) => {
+          if (performance.now() - lineAt < lineEveryMs) return;
+          lineAt = performance.now();
+          const percent = ofBytes === 0 ? 100 : Math.floor((100 * bytes) / ofBytes);
+          report(`${percent} % verified: ${objects} of ${ofObjects} objects, ${messages} records`);
+        },
+      });
+    } catch (error) {
+      if (!(error instanceof ArchiveUnreachableError) || performance.now() > deadline) throw error;
+      report(`${error.message} (verifying again)`);
+      await delay(pauseMs, undefined, { signal });
+    }
+  }
 }

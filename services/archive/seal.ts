@@ -1,43 +1,28 @@
 /**
- * The seal: drains the services, exports to the end of every log, reads every object back and writes the manifest.
- * A cluster that has not changed since its last seal is only read back; one that has gets the next generation.
+ * The seal: drains the services, exports to the end of every log, sees to it that everything was read back, and writes the
+ * manifest. It holds only while the cluster's id and its logs' ends are those of the manifest: a cluster that has not
+ * changed since is only looked at, one that has gets the next generation.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { groupOffsets, topicSettings } from "../bus/cluster-admin.ts";
 import type { Kafka } from "../bus/kafka.ts";
-import { partitionKey } from "../bus/kafka-log.ts";
-import type { LogEnd } from "../bus/log-reader.ts";
-import type { Logger } from "../core/log.ts";
 import { toInstant } from "../core/time.ts";
-import { ArchiveDocumentError, type ClusterArchive } from "./cluster-archive.ts";
+import { ArchiveDocumentError } from "./cluster-archive.ts";
 import {
-  canonicalJson,
   type Manifest,
   type ManifestCarryOver,
   manifestChecksum,
   type ManifestEvidence,
-  manifestSchema,
   type ManifestTopic,
-  type SealProgress,
-  sealProgressSchema,
+  openedSchema,
 } from "./documents.ts";
-import type { Exporter } from "./exporter.ts";
-import { type InventoryPartition, takeInventory, type WantedPartition } from "./inventory.ts";
+import type { DrainRequester } from "./drain-requester.ts";
 import { documents } from "./layout.ts";
-import type { PartitionExport } from "./partition-export.ts";
-
-/** A seal could not be made; the message says what is missing and is shown to the operator. */
-export class SealError extends Error {
-  override readonly name = "SealError";
-}
-
-/** The drain, as the seal needs it. */
-export interface DrainRequester {
-  /** Asks all services to drain, unless they were asked with this id before. */
-  request(requestId: string): Promise<void>;
-  /** The services that have not answered. */
-  unanswered(requestId: string): string[];
-}
+import { regressions, sameContent, type TopicContent } from "./manifest-compare.ts";
+import { ensureManifest, readManifestHistory } from "./manifest-history.ts";
+import { SealError } from "./seal-error.ts";
+import { settle, type SettleOptions } from "./settle.ts";
+import { besideProblems } from "./verify.ts";
 
 /** A command that has no terminal state. */
 export interface OpenCommandSummary {
@@ -51,22 +36,15 @@ export interface OpenCommandSummary {
   carriedOver: boolean;
 }
 
-/** Arguments of {@link seal}. */
-export interface SealOptions {
+/** Arguments of {@link seal}. `onProgress` must not throw; the signal ends the seal: the archiver stops, or a newer request has come. */
+export interface SealOptions extends SettleOptions {
   kafka: Kafka;
-  archive: ClusterArchive;
-  exporter: Exporter;
   drain: DrainRequester;
-  logger: Logger;
   requestId: string;
   /** Versions to be noted in the manifest. */
   versions: Record<string, string>;
   /** Longest time for the services to drain, in milliseconds. */
   drainTimeoutMs: number;
-  /** Longest time for reading to the ends of the logs, each time, in milliseconds. */
-  exportTimeoutMs: number;
-  /** Told what is being done; must not throw. */
-  onProgress: (state: SealProgress["state"], message: string) => void;
   /**
    * Writes what there is about the day beside its records (logs, events, metrics) and tells what it wrote. Called once
    * per generation, after the drain and while the topics are exported. What the last manifest lists must stay as it is
@@ -85,115 +63,132 @@ export interface SealOptions {
    */
   carryOver?: (signal: AbortSignal) => Promise<ManifestCarryOver | null>;
   /**
-   * The commands without a terminal state. Called right after `carryOver`. Those that are not carried over make the
-   * seal fail. Default: not looked at.
+   * The commands without a terminal state. Called right after `carryOver`, and when the services do not drain. Those that are
+   * not carried over make the seal fail. Default: not looked at.
    */
   openCommands?: (signal: AbortSignal) => Promise<OpenCommandSummary[]>;
-  /** Ends the seal: the archiver stops, or a newer request has come. */
-  signal: AbortSignal;
+}
+
+/** What a seal came to. */
+export interface Seal {
+  /** It stands in the bucket and answers the request. */
+  manifest: Manifest;
+  /** It was there before: the cluster has not changed since. */
+  unchanged: boolean;
 }
 
 /** How often changing logs or damaged objects are looked at anew before the seal is given up. */
 const maximumRounds = 10;
+/** The same, for a cluster that was sealed before and may be in use again: then it has to be drained first. */
+const roundsBeforeDrain = 2;
+/** Commands named in a message; the rest is counted. */
+const maximumNamed = 20;
 
 /**
- * Seals the cluster's archive.
- * @returns the manifest that answers the request.
+ * Seals the cluster's archive. May be called again after whatever ended an earlier call.
  * @throws SealError; ArchiveStoreError; the signal's reason.
  */
-export async function seal(options: SealOptions): Promise<Manifest> {
-  const { archive, exporter, requestId, onProgress } = options;
-  const previous = await lastSeal(archive, options.logger);
-  if (previous !== undefined) {
-    onProgress("verifying", `sealed before (generation ${previous.generation}): looking for changes`);
-    const { partitions } = await settle(options, 1);
-    if (partitions !== undefined && sameContent(previous, partitions)) return previous;
+export async function seal(options: SealOptions): Promise<Seal> {
+  const { archive, exporter, requestId, onProgress, logger, signal } = options;
+  await demandOwnKafka(options);
+  const history = await readManifestHistory(archive);
+  for (const damage of history.damages) logger.error({ damage }, "a manifest is damaged");
+  const { newest } = history;
+  if (newest !== undefined) {
+    const message = `sealed before (generation ${newest.generation}): looking for changes`;
+    onProgress({ state: "verifying", message });
+    const topics = await settle(options, roundsBeforeDrain);
+    const unchanged = topics !== undefined && sameContent(newest, topics);
+    if (unchanged && (await besideProblems(archive, newest)).length === 0) {
+      await ensureManifest(archive, newest);
+      demandNoLosses(newest);
+      return { manifest: newest, unchanged };
+    }
   }
 
   await options.drain.request(requestId);
   await waitForDrain(options);
-  const { partitions } = await settle(options, maximumRounds);
-  if (partitions === undefined) {
+  const generation = history.generation + 1;
+  const { topics, evidence } = await settleWithEvidence(options, generation);
+  const worse = newest === undefined ? [] : regressions(newest, topics);
+  if (worse.length > 0) {
     throw new SealError(
-      "Records are still being written, or objects in the bucket keep changing. Stop what writes and request the seal again.",
+      `The bucket holds less than it did:\n${list(worse)}\nThe former manifest stays. ` +
+        "If the records are gone from Kafka, too, they are lost: see the archiver's log for what happened to them.",
     );
   }
+  const carryOver = (await options.carryOver?.(signal)) ?? null;
+  await demandEndedCommands(options);
 
-  const topics = await describeTopics(options.kafka, partitions);
-  const all = topics.flatMap((topic) => topic.partitions);
-  const objects = all.flatMap((partition) => partition.objects);
-  const sum = (numbers: number[]): number => numbers.reduce((a, b) => a + b, 0);
+  onProgress({ state: "writing", message: `writing the manifest of generation ${generation}` });
   const content: Omit<Manifest, "checksum"> = {
     format: 2,
-    stack: archive.identity.stack,
-    businessDate: archive.identity.businessDate,
-    clusterId: archive.identity.clusterId,
+    ...archive.identity,
     kafkaClusterId: exporter.kafkaClusterId,
-    generation: (await lastGeneration(archive, previous)) + 1,
+    generation,
     requestId,
     sealedAt: toInstant(Date.now()),
     versions: options.versions,
-    topics,
+    topics: await withConfigurations(options.kafka, topics),
     groups: await groupOffsets(options.kafka),
-    totals: {
-      topics: topics.length,
-      partitions: all.length,
-      objects: objects.length,
-      records: sum(all.map((partition) => partition.records)),
-      bytes: sum(objects.map((object) => object.bytes)),
-    },
-    evidence: [],
-    carryOver: null,
+    totals: totalsOf(topics),
+    evidence,
+    carryOver,
     losses: exporter.losses,
   };
   const manifest = { ...content, checksum: manifestChecksum(content) };
-  await archive.write(documents.manifest, manifest);
-  const written = await archive.read(documents.manifest, manifestSchema);
-  if (written?.checksum !== manifest.checksum || manifestChecksum(written) !== manifest.checksum) {
+  signal.throwIfAborted();
+  await ensureManifest(archive, manifest);
+  demandNoLosses(manifest);
+  return { manifest, unchanged: false };
+}
+
+/** @throws SealError when the brokers are not those for which the archive was opened. */
+async function demandOwnKafka({ archive, exporter }: SealOptions): Promise<void> {
+  const name = archive.prefix + documents.opened;
+  const opened = await archive.read(documents.opened, openedSchema).catch((error: unknown) => {
+    if (error instanceof ArchiveDocumentError) throw new SealError(error.message);
+    throw error;
+  });
+  if (opened === undefined) {
     throw new SealError(
-      "The manifest read back from the bucket is not the one that was written. Request the seal again.",
+      `${name} is missing, which says of which Kafka the archive is. Run the prepare-day job again: it writes it. Then request the seal again.`,
     );
   }
-  return manifest;
+  if (opened.kafkaClusterId !== exporter.kafkaClusterId) {
+    throw new SealError(
+      `${name} is of Kafka ${opened.kafkaClusterId}, but the brokers now are ${exporter.kafkaClusterId}: they were created anew, ` +
+        "and what the former ones held and was not archived is lost.",
+    );
+  }
 }
 
-/** The manifest of the last seal of this cluster, if it is whole. */
-async function lastSeal(archive: ClusterArchive, logger: Logger): Promise<Manifest | undefined> {
-  const { clusterId } = archive.identity;
-  const manifest = await archive.read(documents.manifest, manifestSchema).catch((error: unknown) => {
-    if (!(error instanceof ArchiveDocumentError)) throw error;
-    logger.error({ err: error }, "the manifest is damaged: sealing anew");
-    return undefined;
-  });
-  if (manifest === undefined) return undefined;
-  if (manifestChecksum(manifest) === manifest.checksum && manifest.clusterId === clusterId) return manifest;
-  logger.error(
-    { clusterId: manifest.clusterId },
-    "the manifest was changed or is of another cluster: sealing anew",
+function demandNoLosses({ losses, generation }: Manifest): void {
+  if (losses.length === 0) return;
+  throw new SealError(
+    `Records were lost before they were archived:\n${list(losses)}\n` +
+      `All others are archived, as the manifest of generation ${generation} says.`,
   );
-  return undefined;
 }
 
-/** Generations only grow, also when the manifest was damaged: the progress remembers the number, too. */
-async function lastGeneration(archive: ClusterArchive, previous: Manifest | undefined): Promise<number> {
-  const progress = await archive.read(documents.sealProgress, sealProgressSchema).catch(() => undefined);
-  return Math.max(previous?.generation ?? 0, progress?.generation ?? 0);
-}
-
-async function waitForDrain({
-  drain,
-  requestId,
-  signal,
-  drainTimeoutMs,
-  onProgress,
-}: SealOptions): Promise<void> {
+async function waitForDrain(options: SealOptions): Promise<void> {
+  const { drain, requestId, signal, drainTimeoutMs, onProgress } = options;
   const deadline = performance.now() + drainTimeoutMs;
   for (let waiting = drain.unanswered(requestId); waiting.length > 0; waiting = drain.unanswered(requestId)) {
     signal.throwIfAborted();
-    onProgress("draining", `waiting for ${waiting.join(", ")} to drain`);
+    const ofServices = drain.services.length;
+    const services = ofServices - waiting.length;
+    onProgress({
+      state: "draining",
+      message: `waiting for ${waiting.join(", ")} to drain`,
+      percent: Math.round((100 * services) / ofServices),
+      counts: { services, ofServices },
+    });
     if (performance.now() > deadline) {
+      const open = await options.openCommands?.(signal);
       throw new SealError(
         `Not drained within ${drainTimeoutMs / 1_000} s: ${waiting.join(", ")}. ` +
+          `${open === undefined || open.length === 0 ? "" : `Open commands:\n${list(open.map(describe))}\n`}` +
           "Look at their logs (are they running?), then request the seal again.",
       );
     }
@@ -201,112 +196,78 @@ async function waitForDrain({
   }
 }
 
-/**
- * Exports and reads back until the logs' ends are the same before and after.
- * @returns nothing when they were not in so many rounds.
- */
-async function settle(
+/** Exports while the evidence is collected. */
+async function settleWithEvidence(
   options: SealOptions,
-  rounds: number,
-): Promise<{ partitions: InventoryPartition[] | undefined }> {
-  const { archive, exporter, onProgress, logger, signal } = options;
-  for (let round = 0; round < rounds; round++) {
-    signal.throwIfAborted();
-    onProgress("exporting", "exporting to the end of every topic");
-    const ends = await exportToEnds(options);
-    onProgress("verifying", "reading back what was exported");
-    const wanted = await wantedPartitions(options, ends);
-    const { partitions, damages } = await takeInventory(archive, wanted, (records) =>
-      onProgress("verifying", `read back ${records} records`),
-    );
-    for (const damage of damages) {
-      logger.error({ ...damage, from: String(damage.from) }, "damage in the bucket, exporting again");
-      const exporting = exporter.partition(partitionKey(damage));
-      if (exporting === undefined) {
-        throw new SealError(
-          `${damage.reason}, and its topic no longer exists in Kafka: it cannot be exported again.`,
-        );
-      }
-      exporting.setBack(damage.from, damage.object);
-    }
-    if (damages.length === 0 && sameEnds(ends, await exportToEnds(options))) return { partitions };
-  }
-  return { partitions: undefined };
-}
-
-async function exportToEnds({ exporter, exportTimeoutMs, signal }: SealOptions): Promise<LogEnd[]> {
+  generation: number,
+): Promise<{ topics: TopicContent[]; evidence: ManifestEvidence[] }> {
+  const { signal, onProgress } = options;
+  const settling = new AbortController();
+  let settled = false;
+  let message = "collecting the evidence of the day";
+  const tell = (): void => onProgress({ state: "collecting", message });
+  const collecting = options.evidence?.(
+    AbortSignal.any([signal, settling.signal]),
+    (doing) => {
+      message = doing;
+      if (settled) tell();
+    },
+    generation,
+  );
+  // Its failure is looked at below, when nothing else failed before.
+  collecting?.catch(() => undefined);
   try {
-    return await exporter.exportToEnds(AbortSignal.any([signal, AbortSignal.timeout(exportTimeoutMs)]));
+    const topics = await settle(options, maximumRounds);
+    if (topics === undefined) {
+      throw new SealError(
+        "Records are still being written, or objects in the bucket keep changing. Stop what writes and request the seal again.",
+      );
+    }
+    settled = true;
+    if (collecting !== undefined) tell();
+    return { topics, evidence: (await collecting) ?? [] };
   } catch (error) {
-    signal.throwIfAborted();
-    throw new SealError(
-      `The topics could not be exported: ${(error as Error).message}. Then request the seal again.`,
-    );
+    settling.abort(error);
+    await collecting?.catch(() => undefined);
+    throw error;
   }
 }
 
-/** The live partitions, and those of which only the bucket knows. */
-async function wantedPartitions(
-  { archive, exporter }: SealOptions,
-  ends: LogEnd[],
-): Promise<WantedPartition[]> {
-  const wanted = ends.map(({ topic, partition, end }): WantedPartition => {
-    const exporting = exporter.partition(partitionKey({ topic, partition }));
-    return { topic, partition, end, ...from(exporting) };
-  });
-  const live = new Set(wanted.map(partitionKey));
-  for (const [key, [range]] of await archive.ranges()) {
-    if (range === undefined || live.has(key)) continue;
-    const { topic, partition } = range;
-    wanted.push({ topic, partition, end: undefined, ...from(exporter.partition(key)) });
-  }
-  return wanted;
+/** @throws SealError that names the commands whose end nobody knows and nobody will look for. */
+async function demandEndedCommands({ openCommands, signal }: SealOptions): Promise<void> {
+  const left = (await openCommands?.(signal))?.filter(({ carriedOver }) => !carriedOver) ?? [];
+  if (left.length === 0) return;
+  throw new SealError(
+    `${left.length} commands have no terminal state and are not carried over:\n${list(left.map(describe))}\n` +
+      "Only the venue knows what became of them. Leave the executor running until it has learned it " +
+      "(its log says what is in the way), then request the seal again.",
+  );
 }
 
-function from(
-  exporting: PartitionExport | undefined,
-): Pick<WantedPartition, "starts" | "stored" | "unusable"> {
-  return {
-    starts: exporting?.starts ?? [0n],
-    stored: exporting?.stored,
-    unusable: exporting?.unusable ?? new Set(),
-  };
+const describe = ({ commandId, venue, state, since }: OpenCommandSummary): string =>
+  `command ${commandId} at ${venue}: ${state} since ${since}`;
+
+function list(lines: readonly string[]): string {
+  const more = lines.length - maximumNamed;
+  const named = lines.slice(0, maximumNamed).map((line) => `  - ${line}`);
+  return [...named, ...(more > 0 ? [`  - and ${more} more`] : [])].join("\n");
 }
 
-function sameEnds(before: readonly LogEnd[], after: readonly LogEnd[]): boolean {
-  const printed = (ends: readonly LogEnd[]): string =>
-    ends
-      .map((end) => `${partitionKey(end)} ${end.end}`)
-      .sort()
-      .join("\n");
-  return printed(before) === printed(after);
-}
-
-function sameContent(manifest: Manifest, partitions: readonly InventoryPartition[]): boolean {
-  const print = (
-    topics: readonly { topic: string; deleted: boolean; partitions: readonly unknown[] }[],
-  ): string =>
-    canonicalJson(topics.map(({ topic, deleted, partitions: content }) => ({ topic, deleted, content })));
-  return print(manifest.topics) === print(byTopic(partitions));
-}
-
-function byTopic(partitions: readonly InventoryPartition[]): Omit<ManifestTopic, "configuration">[] {
-  const topics = new Map<string, Omit<ManifestTopic, "configuration">>();
-  for (const { topic, deleted, content } of partitions) {
-    const known = topics.get(topic) ?? { topic, deleted, partitions: [] };
-    known.partitions.push(content);
-    topics.set(topic, known);
-  }
-  for (const { partitions: content } of topics.values()) content.sort((a, b) => a.partition - b.partition);
-  return [...topics.values()].sort((a, b) => (a.topic < b.topic ? -1 : 1));
-}
-
-async function describeTopics(
-  kafka: Kafka,
-  partitions: readonly InventoryPartition[],
-): Promise<ManifestTopic[]> {
-  const topics = byTopic(partitions);
+async function withConfigurations(kafka: Kafka, topics: readonly TopicContent[]): Promise<ManifestTopic[]> {
   const live = topics.filter(({ deleted }) => !deleted).map(({ topic }) => topic);
   const settings = await topicSettings(kafka, live);
   return topics.map((topic) => ({ ...topic, configuration: settings.get(topic.topic) ?? {} }));
+}
+
+function totalsOf(topics: readonly TopicContent[]): Manifest["totals"] {
+  const partitions = topics.flatMap((topic) => topic.partitions);
+  const objects = partitions.flatMap((partition) => partition.objects);
+  const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+  return {
+    topics: topics.length,
+    partitions: partitions.length,
+    objects: objects.length,
+    records: sum(partitions.map((partition) => partition.records)),
+    bytes: sum(objects.map((object) => object.bytes)),
+  };
 }
