@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { DeleteObjectsCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { ArchiveWorld } from "./world.ts";
 import { type Manifest, manifestSchema } from "../../services/archive/documents.ts";
-import { type ClusterArchive } from "../../services/archive/index.ts";
+import type { FaultyObjectStore } from "../../lab/objectstore/index.ts";
+import type { ClusterArchive } from "../../services/archive/index.ts";
 import { type GateOutcome, passGate } from "../../services/archive/seal-gate.ts";
 import { drainingServices } from "./drains.ts";
 import { type Ended, type Program, startProgram } from "./processes.ts";
@@ -14,18 +15,19 @@ export class TestCluster {
   readonly world: ArchiveWorld;
   /** Reached directly and with the key that may do everything, whatever the programs use. */
   readonly archive: ClusterArchive;
-  /** The S3 address that the programs use. */
-  readonly endpoint: string;
+  /** Stands between the archiver and the S3 server; the other programs go to the server itself. */
+  readonly faults: FaultyObjectStore;
   readonly records: Records;
+  #archiver: Program | undefined;
 
-  constructor(world: ArchiveWorld, archive: ClusterArchive, endpoint: string) {
+  constructor(world: ArchiveWorld, archive: ClusterArchive, faults: FaultyObjectStore) {
     this.world = world;
     this.archive = archive;
-    this.endpoint = endpoint;
+    this.faults = faults;
     this.records = new Records(world.producer);
   }
 
-  /** What any of the cluster's programs is told. */
+  /** What any of the cluster's programs is told. Their key may not delete anything. */
   environment(more: Readonly<Record<string, string>> = {}): Record<string, string> {
     const { store, brokers } = this.world;
     const { stack, businessDate, clusterId } = this.archive.identity;
@@ -37,11 +39,11 @@ export class TestCluster {
       KAFKA_REPLICATION_FACTOR: "1",
       KAFKA_MIN_INSYNC_REPLICAS: "1",
       HTTP_PORT: "0",
-      S3_ENDPOINT: this.endpoint,
+      S3_ENDPOINT: store.endpoint,
       S3_REGION: store.region,
       S3_BUCKET: store.bucket,
-      S3_ACCESS_KEY_ID: store.accessKeyId,
-      S3_SECRET_ACCESS_KEY: store.secretAccessKey,
+      S3_ACCESS_KEY_ID: store.writer.accessKeyId,
+      S3_SECRET_ACCESS_KEY: store.writer.secretAccessKey,
       LOG_LEVEL: "info",
       ...more,
     };
@@ -49,10 +51,11 @@ export class TestCluster {
 
   /** The archiver: small objects (100 kB or 1 s) so that a short check has many of them. */
   startArchiver(more: Readonly<Record<string, string>> = {}): Program {
-    return startProgram(
+    this.#archiver = startProgram(
       "services/apps/archiver.ts",
       this.environment({
         SERVICE_NAME: "archiver",
+        S3_ENDPOINT: this.faults.endpoint,
         DRAINING_SERVICES: drainingServices.join(","),
         ARCHIVE_ROTATE_BYTES: "100000",
         ARCHIVE_ROTATE_SECONDS: "1",
@@ -60,22 +63,28 @@ export class TestCluster {
         ...more,
       }),
     );
+    return this.#archiver;
   }
 
   /** The gate as the destroy runs it. Its standard error is in the log. */
   startGate(more: Readonly<Record<string, string>> = {}): Program {
     return startProgram(
       "services/archive/gate.ts",
-      this.environment({ S3_ENDPOINT: this.world.store.endpoint, GATE_TIMEOUT_SECONDS: "60", ...more }),
+      this.environment({ GATE_TIMEOUT_SECONDS: "60", ...more }),
     );
   }
 
   /** Runs the gate and asserts that it lets the cluster go. @returns the manifest and what it said. */
   async sealed(more: Readonly<Record<string, string>> = {}): Promise<{ manifest: Manifest } & Ended> {
     const ended = await this.startGate(more).ended;
-    assert.equal(ended.code, 0, ended.log);
+    assert.equal(ended.code, 0, `${ended.log}\nThe archiver's log ends with:\n${this.archiverLog()}`);
     assert.match(ended.log, /verified/);
     return { manifest: await this.manifest(), ...ended };
+  }
+
+  /** The end of the last archiver's log, for messages of failed checks. */
+  archiverLog(): string {
+    return this.#archiver?.log().slice(-6_000) ?? "(none was started)";
   }
 
   /** Runs the gate and asserts that it refuses, with these words. Never a false "verified". */

@@ -47,8 +47,14 @@ export async function until<Value>(
 const running = new Set<ChildProcess>();
 
 /** Ends what still runs, at once. */
-export function endPrograms(): void {
-  for (const child of running) child.kill("SIGKILL");
+export async function endPrograms(): Promise<void> {
+  await Promise.all(
+    [...running].map(async (child) => {
+      const closed = once(child, "close");
+      child.kill("SIGKILL");
+      await closed;
+    }),
+  );
 }
 
 /** Starts a TypeScript file of the repository. @param entry relative to the repository's root. */

@@ -10,7 +10,7 @@ import path from "node:path";
 import type { Admin, Kafka, Producer } from "kafkajs";
 import { pino } from "pino";
 import { type LabKafka, startKafka } from "../../lab/kafka/index.ts";
-import { type LabObjectStore, startObjectStore } from "../../lab/objectstore/index.ts";
+import { type LabObjectStore, startFaults, startObjectStore } from "../../lab/objectstore/index.ts";
 import { ProcessRegistry } from "../../lab/processes.ts";
 import { type Opened } from "../../services/archive/documents.ts";
 import { type ClusterArchive, openArchive } from "../../services/archive/index.ts";
@@ -110,13 +110,14 @@ export class ArchiveWorld {
   /**
    * A cluster of its own: fresh id, and no topics but `control` and the given ones.
    * @param topics number of partitions by topic.
-   * @param endpoint the S3 address that the cluster's programs use, for example a proxy's. Default: the server's own.
    */
-  async open(topics: Readonly<Record<string, number>> = {}, endpoint?: string): Promise<TestCluster> {
+  async open(topics: Readonly<Record<string, number>> = {}): Promise<TestCluster> {
+    // Of a test that failed.
+    await endPrograms();
     await this.removeTopics();
-    const clusterId = newClusterId();
-    const archive = this.archive(clusterId);
-    const cluster = new TestCluster(this, archive, endpoint ?? this.store.endpoint);
+    const archive = this.archive(newClusterId());
+    const faults = await startFaults(this.store.endpoint);
+    const cluster = new TestCluster(this, archive, faults);
     this.#clusters.push(cluster);
     this.services.silent = false;
     if (Object.keys(topics).length > 0) await this.createTopics(topics);
@@ -160,8 +161,11 @@ export class ArchiveWorld {
 
   /** Ends everything and removes its files. */
   async stop(): Promise<void> {
-    endPrograms();
-    for (const { archive } of this.#clusters) archive.store.close();
+    await endPrograms();
+    for (const { archive, faults } of this.#clusters) {
+      archive.store.close();
+      await faults.close();
+    }
     await this.services.stop();
     await Promise.all([this.producer.disconnect(), this.admin.disconnect()]);
     await this.#registry.stopAll();
