@@ -18,9 +18,10 @@ export interface Exported {
   comparisons: ArchiveComparison[];
   uses: ArchiverUse[];
   /** The last round's archive. */
-  sealed: ClusterArchive;
-  /** The topic in it. */
+  archive: ClusterArchive;
+  /** The topic in it, and how many records that has. */
   topic: string;
+  records: number;
 }
 
 const consoleConsumer = "org.apache.kafka.tools.consumer.ConsoleConsumer";
@@ -91,8 +92,9 @@ export async function measureExport(parts: ArchiveParts): Promise<Exported> {
       compareRates({ name: "export, read back and sealed", ...toConsole }, sealed, consoles),
     ],
     uses,
-    sealed: archive,
+    archive,
     topic,
+    records: total,
   };
 }
 

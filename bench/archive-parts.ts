@@ -35,6 +35,23 @@ export interface ArchiveParts {
   onProgress: (line: string) => void;
 }
 
+/** Environment of a process that works with an archive. */
+export function archiveVariables(
+  store: LabObjectStore,
+  { identity }: ClusterArchive,
+): Record<string, string> {
+  return {
+    STACK: identity.stack,
+    BUSINESS_DATE: identity.businessDate,
+    CLUSTER_ID: identity.clusterId,
+    S3_ENDPOINT: store.endpoint,
+    S3_REGION: store.region,
+    S3_BUCKET: store.bucket,
+    S3_ACCESS_KEY_ID: store.accessKeyId,
+    S3_SECRET_ACCESS_KEY: store.secretAccessKey,
+  };
+}
+
 /** Records a second of ours and of another program. */
 export interface ArchiveComparison {
   name: string;
@@ -98,6 +115,8 @@ export interface ArchiveResult {
   comparisons: ArchiveComparison[];
   /** One for each round of the export. */
   exports: ArchiverUse[];
+  /** Of the restoring process. */
+  restorePeakRssMiB: number;
   /** Records a second of the days. */
   rate: number;
   seals: SealTime[];

@@ -8,6 +8,7 @@ import { documents } from "../services/archive/layout.ts";
 import { toInstant } from "../services/core/time.ts";
 import { measureExport } from "./archive-export.ts";
 import type { ArchiveAmounts, ArchiveParts, ArchiveResult } from "./archive-parts.ts";
+import { measureRestore } from "./archive-restore.ts";
 import { measureSeals } from "./archive-seals.ts";
 import { eventBytes } from "./events.ts";
 import { findKcat } from "./kcat.ts";
@@ -41,13 +42,15 @@ export async function measureArchive(
   const parts: ArchiveParts = { world, store, size, kcat, openDay, onProgress };
   try {
     const exported = await measureExport(parts);
+    const restored = await measureRestore(parts, exported);
     const seals = await measureSeals(parts);
     return {
       records: size.records,
       recordBytes: eventBytes,
       kcat: "missing" in kcat ? undefined : kcat.version,
-      comparisons: exported.comparisons,
+      comparisons: [...exported.comparisons, ...restored.comparisons],
       exports: exported.uses,
+      restorePeakRssMiB: restored.peakRssMiB,
       rate: size.rate,
       seals,
     };

@@ -9,6 +9,7 @@ import { sealProgressSchema, type SealRequest } from "../services/archive/docume
 import type { ClusterArchive } from "../services/archive/index.ts";
 import { documents } from "../services/archive/layout.ts";
 import { toInstant } from "../services/core/time.ts";
+import { archiveVariables } from "./archive-parts.ts";
 import { MeasurementError, measurementDeadlineMs } from "./process-output.ts";
 import { type Usage, usageOf } from "./process-usage.ts";
 import type { BenchWorld } from "./world.ts";
@@ -63,17 +64,10 @@ export class ArchiverProcess {
           PATH: process.env["PATH"],
           SERVICE_NAME: "archiver",
           HTTP_PORT: String(port),
-          STACK: archive.identity.stack,
-          BUSINESS_DATE: archive.identity.businessDate,
-          CLUSTER_ID: archive.identity.clusterId,
+          ...archiveVariables(store, archive),
           KAFKA_BROKERS: kafka.brokers.join(","),
           KAFKA_REPLICATION_FACTOR: String(kafka.brokers.length),
           KAFKA_MIN_INSYNC_REPLICAS: kafka.brokers.length === 1 ? "1" : "2",
-          S3_ENDPOINT: store.endpoint,
-          S3_REGION: store.region,
-          S3_BUCKET: store.bucket,
-          S3_ACCESS_KEY_ID: store.accessKeyId,
-          S3_SECRET_ACCESS_KEY: store.secretAccessKey,
         },
         stdio: ["ignore", "pipe", "pipe"],
       },

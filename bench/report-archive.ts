@@ -28,8 +28,8 @@ function comparisonRow(comparison: ArchiveComparison, recordBytes: number): stri
 
 const count = (number: number): string => number.toLocaleString("en");
 
-/** Memory and processor time of the archiver, and the seals' times. */
-function archiverTable({ records, exports, rate, seals }: ArchiveResult): string {
+/** Memory and processor time of archiver and restore, and the seals' times. */
+function archiverTable({ records, exports, restorePeakRssMiB, rate, seals }: ArchiveResult): string {
   const peak = Math.max(...exports.map(({ peakRssMiB }) => peakRssMiB));
   const cpu = Math.max(...exports.map(({ cpuSeconds }) => cpuSeconds));
   const memoryRow = (name: string, peakRssMiB: number): string[] => [
@@ -38,10 +38,11 @@ function archiverTable({ records, exports, rate, seals }: ArchiveResult): string
     ...verdict(archiveTargets.memory, peakRssMiB),
   ];
   return table(
-    ["archiver process", "", "target", ""],
+    ["our processes", "", "target", ""],
     [
       memoryRow(`export of ${count(records)} records`, peak),
       [`export of ${count(records)} records: processor time with start and seal`, `${cpu.toFixed(1)} s`],
+      [`restore of ${count(records)} records: most memory`, `${Math.round(restorePeakRssMiB)} MiB`],
       ...seals.flatMap((seal) => [
         [
           `day of ${count(seal.records)} records at ${count(rate)}/s: seal after the last one (${count(seal.unread)} unread then)`,

@@ -34,8 +34,16 @@ export interface EventsOptions {
   milliseconds: number;
 }
 
+/** Restore one topic of a sealed archive; where that is stands in the environment, as its keys do. */
+export interface RestoreOptions extends Omit<OnKafka, "count"> {
+  mode: "restore";
+  /** The name of the topic in Kafka. */
+  target: string;
+}
+
 /** One measurement. */
-export type WorkerOptions = ProduceOptions | ConsumeOptions | StageOptions | LatencyOptions | EventsOptions;
+export type WorkerOptions =
+  ProduceOptions | ConsumeOptions | StageOptions | LatencyOptions | EventsOptions | RestoreOptions;
 
 /** What came of a throughput measurement. */
 export interface Throughput {
@@ -44,6 +52,16 @@ export interface Throughput {
   seconds: number;
   /** Processor time of the process over the same span, in seconds. */
   cpuSeconds?: number;
+}
+
+/** What came of a restore. */
+export interface RestoreTime {
+  records: number;
+  /** From the beginning to everything acknowledged, topic made and objects checked on the way. */
+  writtenSeconds: number;
+  /** … and to everything read back from the target and compared with the archive. */
+  provenSeconds: number;
+  peakRssMiB: number;
 }
 
 /** Latency in milliseconds. */

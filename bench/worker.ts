@@ -6,6 +6,7 @@ import type { ServiceContext } from "../services/core/service.ts";
 import { testContext } from "../services/core/testing.ts";
 import { measureConsume, measureProduce } from "./measure/throughput.ts";
 import { measureLatency } from "./measure/latency.ts";
+import { measureRestore } from "./measure/restore.ts";
 import { measureStage } from "./measure/stage.ts";
 import { measureTransactions } from "./measure/transactions.ts";
 import { measureEvents } from "./measure/events.ts";
@@ -41,6 +42,8 @@ async function measure(): Promise<object> {
       return measureTransactions(context, options);
     case "latency":
       return measureLatency(context, options);
+    case "restore":
+      return measureRestore(context, options);
     case "events":
       return measureEvents(options);
   }

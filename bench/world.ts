@@ -37,7 +37,7 @@ export interface PrintArguments {
   /** How many it must print. */
   lines: number;
   /** In addition to this process's. */
-  environment?: Record<string, string>;
+  environment?: Readonly<Record<string, string>>;
 }
 
 /** The day that the benchmarks' services believe it is. */
@@ -216,13 +216,18 @@ export class BenchWorld {
     }
   }
 
-  /** Runs one measurement of ours in a process of its own. @throws MeasurementError */
-  async worker<Result>(options: WorkerOptions): Promise<Result> {
+  /**
+   * Runs one measurement of ours in a process of its own.
+   * @param environment in addition to this process's: what must not stand on a command line.
+   * @throws MeasurementError
+   */
+  async worker<Result>(
+    options: WorkerOptions,
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<Result> {
     const program = ["--import", "tsx", path.join(folder, "worker.ts"), JSON.stringify(options)];
-    const printed = await this.#run(`bench-${options.mode}`, process.execPath, [
-      ...this.profiling(options.mode),
-      ...program,
-    ]);
+    const args = [...this.profiling(options.mode), ...program];
+    const printed = await this.#run(`bench-${options.mode}`, process.execPath, args, environment);
     return JSON.parse(printed.trim().split("\n").at(-1) ?? "null") as Result;
   }
 
@@ -233,10 +238,16 @@ export class BenchWorld {
       : ["--cpu-prof", `--cpu-prof-dir=${path.resolve(this.#profile, name)}`];
   }
 
-  async #run(name: string, command: string, args: readonly string[]): Promise<string> {
+  async #run(
+    name: string,
+    command: string,
+    args: readonly string[],
+    environment: Readonly<Record<string, string>> = {},
+  ): Promise<string> {
     this.signal.throwIfAborted();
     const child = await this.registry.start(name, command, args, {
       cwd: projectDirectory,
+      env: { ...process.env, ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
     return outputOf(child, this.signal);
