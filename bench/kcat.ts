@@ -6,7 +6,6 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { describeError } from "../lab/errors.ts";
 import type { ProcessRegistry } from "../lab/processes.ts";
 import { outputOf } from "./process-output.ts";
 
@@ -60,7 +59,7 @@ export async function findKcat(args: KcatArguments): Promise<Kcat | NoKcat> {
     return {
       missing:
         "kcat is not on PATH and could not be fetched. Install it (Debian: `apt-get install kcat`, macOS: " +
-        `\`brew install kcat\`) and run again. ${describeError(error)}`,
+        `\`brew install kcat\`) and run again. ${(error as Error).message}`,
     };
   }
 }
