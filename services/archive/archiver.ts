@@ -3,13 +3,18 @@
  * come through the bucket because whoever destroys the cluster may not be able to reach it.
  */
 import { readFileSync } from "node:fs";
+import { withAdmin } from "../bus/cluster-admin.ts";
 import { connectKafka } from "../bus/kafka.ts";
 import { integer, list } from "../core/config.ts";
 import type { ServiceDefinition } from "../core/service.ts";
 import { archiveMetrics } from "./archive-metrics.ts";
 import { followDrain } from "./drain-requester.ts";
+import { evidenceVariables } from "./evidence/settings.ts";
 import { Exporter } from "./exporter.ts";
+import { strangeKafka } from "./own-kafka.ts";
 import { seal } from "./seal.ts";
+import { SealError } from "./seal-error.ts";
+import { sealExtras } from "./seal-extras.ts";
 import { answerSealRequests } from "./seal-requests.ts";
 import { archiveFromEnvironment, storeVariables } from "./settings.ts";
 
@@ -25,6 +30,7 @@ const variables = {
   SEAL_DRAIN_SECONDS: integer(1, 3_600).default(300),
   /** Longest time for exporting what is left, after the drain. */
   SEAL_EXPORT_SECONDS: integer(1, 7_200).default(600),
+  ...evidenceVariables,
 };
 
 /** Reading may be held back by uploads; without any round of reading in this time the archiver is unhealthy. */
@@ -39,6 +45,17 @@ export const archiver: ServiceDefinition<typeof variables> = {
     const archive = archiveFromEnvironment({ ...settings, ...config });
     context.onStop("bucket", () => archive.store.close());
     const kafka = connectKafka({ brokers: settings.KAFKA_BROKERS, clientId: settings.SERVICE_NAME, logger });
+
+    const { clusterId } = await withAdmin(kafka, (admin) => admin.describeCluster());
+    const strange = await strangeKafka(archive, clusterId);
+    if (strange?.missing === false) {
+      // Answered all the same: whoever waits for a seal is to read why there is none.
+      logger.error({ kafkaClusterId: clusterId }, strange.message);
+      const refuse = () => Promise.reject(new SealError(strange.message));
+      const watching = answerSealRequests({ archive, logger, signal: context.signal, seal: refuse });
+      context.onStop("seal", () => watching);
+      return;
+    }
 
     const watch = context.health.watch("export", maximumSilenceMs);
     const { recordsTotal, behind } = archiveMetrics(context, () => exporter.behind());
@@ -55,6 +72,7 @@ export const archiver: ServiceDefinition<typeof variables> = {
     context.onStop("metrics", () => behind.reset());
 
     const drain = await followDrain(context, kafka, config.DRAINING_SERVICES);
+    const extras = sealExtras({ kafka, archive, logger, config, signal: context.signal });
     const watching = answerSealRequests({
       archive,
       logger,
@@ -69,6 +87,7 @@ export const archiver: ServiceDefinition<typeof variables> = {
           requestId,
           signal,
           onProgress,
+          ...extras,
           versions: versions(),
           drainTimeoutMs: config.SEAL_DRAIN_SECONDS * 1_000,
           exportTimeoutMs: config.SEAL_EXPORT_SECONDS * 1_000,

@@ -7,19 +7,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import { groupOffsets, topicSettings } from "../bus/cluster-admin.ts";
 import type { Kafka } from "../bus/kafka.ts";
 import { toInstant } from "../core/time.ts";
-import { ArchiveDocumentError } from "./cluster-archive.ts";
 import {
   type Manifest,
   type ManifestCarryOver,
   manifestChecksum,
   type ManifestEvidence,
   type ManifestTopic,
-  openedSchema,
 } from "./documents.ts";
 import type { DrainRequester } from "./drain-requester.ts";
-import { documents } from "./layout.ts";
 import { regressions, sameContent, type TopicContent } from "./manifest-compare.ts";
 import { ensureManifest, readManifestHistory } from "./manifest-history.ts";
+import { strangeKafka } from "./own-kafka.ts";
 import { SealError } from "./seal-error.ts";
 import { settle, type SettleOptions } from "./settle.ts";
 import { besideProblems } from "./verify.ts";
@@ -90,7 +88,8 @@ const maximumNamed = 20;
  */
 export async function seal(options: SealOptions): Promise<Seal> {
   const { archive, exporter, requestId, onProgress, logger, signal } = options;
-  await demandOwnKafka(options);
+  const strange = await strangeKafka(archive, exporter.kafkaClusterId);
+  if (strange !== undefined) throw new SealError(strange.message);
   const history = await readManifestHistory(archive);
   for (const damage of history.damages) logger.error({ damage }, "a manifest is damaged");
   const { newest } = history;
@@ -141,26 +140,6 @@ export async function seal(options: SealOptions): Promise<Seal> {
   await ensureManifest(archive, manifest);
   demandNoLosses(manifest);
   return { manifest, unchanged: false };
-}
-
-/** @throws SealError when the brokers are not those for which the archive was opened. */
-async function demandOwnKafka({ archive, exporter }: SealOptions): Promise<void> {
-  const name = archive.prefix + documents.opened;
-  const opened = await archive.read(documents.opened, openedSchema).catch((error: unknown) => {
-    if (error instanceof ArchiveDocumentError) throw new SealError(error.message);
-    throw error;
-  });
-  if (opened === undefined) {
-    throw new SealError(
-      `${name} is missing, which says of which Kafka the archive is. Run the prepare-day job again: it writes it. Then request the seal again.`,
-    );
-  }
-  if (opened.kafkaClusterId !== exporter.kafkaClusterId) {
-    throw new SealError(
-      `${name} is of Kafka ${opened.kafkaClusterId}, but the brokers now are ${exporter.kafkaClusterId}: they were created anew, ` +
-        "and what the former ones held and was not archived is lost.",
-    );
-  }
 }
 
 function demandNoLosses({ losses, generation }: Manifest): void {
