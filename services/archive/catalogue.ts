@@ -3,8 +3,9 @@ import { z } from "zod";
 import { instantString } from "../core/time.ts";
 import { ArchiveDocumentError, ClusterArchive } from "./cluster-archive.ts";
 import { mapConcurrently } from "./concurrency.ts";
-import { type Manifest, manifestChecksum, manifestSchema, type Opened, openedSchema } from "./documents.ts";
+import { type Manifest, manifestSchema, type Opened, openedSchema } from "./documents.ts";
 import { type ArchiveIdentity, documents } from "./layout.ts";
+import { manifestProblems } from "./manifest-check.ts";
 import type { ArchiveStore } from "./store.ts";
 
 /** `pruned.json`: the cluster's records were removed, or are being removed. For it stays who did it and what it held. */
@@ -12,8 +13,9 @@ export const prunedSchema = z.object({
   stack: z.string().min(1),
   businessDate: z.string().min(1),
   clusterId: z.string().min(1),
-  /** When the removal was begun. */
+  /** When the removal was begun, and when it was done; null until then. */
   prunedAt: instantString,
+  finishedAt: instantString.nullable(),
   /** User and host name of the machine it was said on. */
   by: z.string(),
   /** Set when the cluster was not sealed and somebody named it to be removed all the same. */
@@ -25,17 +27,14 @@ export const prunedSchema = z.object({
 });
 export type Pruned = z.infer<typeof prunedSchema>;
 
-/** The name of that document, relative to the cluster's prefix. */
-export const prunedDocument = "pruned.json";
-
 /** `data-loss-override.json`, as far as anyone reads it. */
 export const overrideSchema = z.object({ overriddenAt: z.string(), by: z.string() });
 
 /**
- * What is known of a cluster's archive without reading its objects. `sealed`: its manifest is whole, is this cluster's and
- * tells of no loss (whether the objects are there is a question for `verifyArchive`). `unsealed`: there is no manifest,
- * or one that tells of losses. `pruning`: a removal was begun and not finished. `pruned`: only its markers are left.
- * `damaged`: a document cannot be read or contradicts another.
+ * What is known of a cluster's archive without looking at its objects. `sealed`: its manifest is whole, is this cluster's
+ * and tells of no loss (whether the objects are there is a question for `verifyArchive`). `unsealed`: there is no
+ * manifest, or one that tells of losses. `pruning`: a removal was begun and not finished. `pruned`: only its markers are
+ * left. `damaged`: a document cannot be read, contradicts another or itself.
  */
 export type ClusterState = "sealed" | "unsealed" | "pruning" | "pruned" | "damaged";
 
@@ -82,16 +81,23 @@ export async function listClusters(store: ArchiveStore, filter: ClusterFilter = 
 }
 
 async function listIdentities(store: ArchiveStore, filter: ClusterFilter): Promise<ArchiveIdentity[]> {
-  const identities = new Map<string, ArchiveIdentity>();
-  for (const { key } of await store.list(filter.stack === undefined ? "" : `${filter.stack}/`)) {
-    const [stack = "", businessDate = "", clusterId = "", ...rest] = key.split("/");
-    if (rest.length === 0 || !/^\d{4}-\d\d-\d\d$/.test(businessDate)) continue;
-    if (filter.from !== undefined && businessDate < filter.from) continue;
-    if (filter.to !== undefined && businessDate > filter.to) continue;
-    if (filter.clusterId !== undefined && clusterId !== filter.clusterId) continue;
-    identities.set(`${stack}/${businessDate}/${clusterId}`, { stack, businessDate, clusterId });
-  }
-  return [...identities.values()];
+  const stacks = filter.stack === undefined ? await store.folders("") : [`${filter.stack}/`];
+  const dates = (await mapConcurrently(stacks, concurrency, (stack) => store.folders(stack)))
+    .flat()
+    .filter((folder) => isWantedDate(lastPart(folder), filter));
+  const clusters = (await mapConcurrently(dates, concurrency, (date) => store.folders(date))).flat();
+  return clusters
+    .map((folder) => {
+      const [stack = "", businessDate = "", clusterId = ""] = folder.split("/");
+      return { stack, businessDate, clusterId };
+    })
+    .filter(({ clusterId }) => filter.clusterId === undefined || clusterId === filter.clusterId);
+}
+
+const lastPart = (folder: string): string => folder.split("/").at(-2) ?? "";
+
+function isWantedDate(date: string, { from = "", to = "9999-12-31" }: ClusterFilter): boolean {
+  return /^\d{4}-\d\d-\d\d$/.test(date) && date >= from && date <= to;
 }
 
 /** One cluster as its documents tell. @throws ArchiveStoreError */
@@ -109,21 +115,26 @@ export async function readEntry(archive: ClusterArchive): Promise<ClusterEntry> 
   const [opened, manifest, pruned, override] = await Promise.all([
     read(documents.opened, openedSchema),
     read(documents.manifest, manifestSchema),
-    read(prunedDocument, prunedSchema),
+    read(documents.pruned, prunedSchema),
     read(documents.dataLossOverride, overrideSchema),
   ]);
   problems.push(...contradictions(archive.identity, { opened, manifest, pruned }));
+  const losses = manifest?.losses ?? [];
+  if (manifest !== undefined) {
+    const found = manifestProblems(archive.identity, manifest);
+    problems.push(...found.filter((problem) => !losses.includes(problem)));
+  }
   const isDamaged = problems.length > 0;
-  problems.push(...(manifest?.losses ?? []));
-  const state = isDamaged
-    ? "damaged"
+  problems.push(...losses);
+  const state = pruned?.finishedAt
+    ? "pruned"
     : pruned !== undefined
-      ? manifest === undefined
-        ? "pruned"
-        : "pruning"
-      : manifest === undefined || manifest.losses.length > 0
-        ? "unsealed"
-        : "sealed";
+      ? "pruning"
+      : isDamaged
+        ? "damaged"
+        : manifest === undefined || losses.length > 0
+          ? "unsealed"
+          : "sealed";
   return { identity: archive.identity, state, opened, manifest, pruned, override, problems };
 }
 
@@ -132,16 +143,13 @@ function contradictions(
   { opened, manifest, pruned }: Pick<ClusterEntry, "opened" | "manifest" | "pruned">,
 ): string[] {
   const problems: string[] = [];
-  for (const [name, document] of Object.entries({ opened, manifest, pruned })) {
+  for (const [name, document] of Object.entries({ opened, pruned })) {
     for (const field of ["stack", "businessDate", "clusterId"] as const) {
       if (document === undefined || document[field] === identity[field]) continue;
       problems.push(
         `${name}.json is of another cluster: ${field} is ${document[field]}, not ${identity[field]}`,
       );
     }
-  }
-  if (manifest !== undefined && manifestChecksum(manifest) !== manifest.checksum) {
-    problems.push("the manifest was changed after it was written: its checksum does not match");
   }
   if (opened !== undefined && manifest !== undefined && opened.kafkaClusterId !== manifest.kafkaClusterId) {
     problems.push(`the manifest is of Kafka ${manifest.kafkaClusterId}, opened was ${opened.kafkaClusterId}`);
