@@ -54,13 +54,12 @@ export async function findPredecessor(
   const unknown: string[] = [];
   for (const day of (await store.folders(`${identity.stack}/`)).reverse()) {
     const clusters = await clustersOf(store, day, identity);
+    for (const { entry, archive } of clusters) {
+      if (entry.opened === undefined && entry.state === "damaged") unknown.push(damaged(archive, entry));
+    }
     for (const each of clusters) {
       const { entry, archive } = each;
-      if (entry.opened === undefined) {
-        if (entry.state === "damaged") unknown.push(damaged(archive, entry));
-        continue;
-      }
-      if (entry.opened.openedAt > openedAt) continue;
+      if (entry.opened === undefined || entry.opened.openedAt > openedAt) continue;
       const carriesOver = entry.manifest !== undefined && entry.manifest.carryOver !== null;
       if (carriesOver || !isGone(entry) || (await hasLoaded(archive))) return { found: each, unknown };
     }
@@ -84,13 +83,15 @@ export async function claimCarryOver(
     if (claim === undefined || claim.clusterId === own.clusterId) continue;
     const other = new ClusterArchive(predecessor.store, claim);
     const claimed = `cluster ${claim.clusterId} of ${claim.businessDate} has claimed the orders that ${predecessor.prefix} carries over`;
-    if (await hasLoaded(other)) return `${claimed}, and has loaded them`;
-    if (!isGone(await readEntry(other))) return `${claimed}, and is neither sealed nor given up`;
+    const loaded = await other.read(loadedDocument, carryOverLoadedSchema);
+    if (loaded !== undefined && loaded.commands.length > 0) return `${claimed}, and has loaded them`;
+    if (loaded === undefined && !isGone(await readEntry(other)))
+      return `${claimed}, and is neither sealed nor given up`;
   }
   return undefined;
 }
 
-/** Whether the cluster's prepare-day job was done, so that services may have run. A document that cannot be read counts. */
+/** Whether the cluster's prepare-day job was done, so that services may have run. */
 async function hasLoaded(archive: ClusterArchive): Promise<boolean> {
   return (await archive.store.head(archive.prefix + loadedDocument)) !== undefined;
 }
