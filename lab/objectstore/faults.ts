@@ -202,6 +202,9 @@ async function pass(
     headers: kept(incoming.rawHeaders),
     setHost: false,
   });
+  // Whoever waits for it is told by its rejection; nobody may be waiting.
+  upstream.on("error", () => undefined);
+  outgoing.on("error", () => undefined);
   const gone = (): void => void upstream.destroy(new Error("the client went away"));
   socket.once("close", gone);
   try {
