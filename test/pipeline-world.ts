@@ -113,6 +113,7 @@ export class PipelineWorld {
     const producer = await startProducer(client, {
       metrics: createMetrics("test"),
       health: new Health(),
+      logger,
       fatal: (error) => {
         throw error;
       },

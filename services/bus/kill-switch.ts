@@ -128,6 +128,7 @@ export async function sendKillSwitch(
   const publish = async (): Promise<void> => {
     const producer = await startProducer(connectKafka({ brokers, clientId: service, logger }), {
       metrics: createMetrics(service),
+      logger,
       health: new Health(),
       fatal: (error) => logger.error({ err: error }, "the producer failed"),
       onStop: (_name, step) => stops.push(step),

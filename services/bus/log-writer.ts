@@ -120,7 +120,7 @@ export class LogWriter {
     if (leader === undefined || leader < 0) throw new Error(`${name} has no leader now`);
     const broker = await this.#cluster.findBroker({ nodeId: leader });
     const answers = await broker.connectionPool.send({
-      request: encodeProduce({ topic, partition, batch, timeoutMs: replicaMs }),
+      request: encodeProduce({ timeoutMs: replicaMs, batches: [{ topic, partition, batch }] }),
       response: {
         decode: async (bytes: Buffer) => readProduceAnswer(bytes),
         parse: async (read: unknown) => read,

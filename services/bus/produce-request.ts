@@ -1,15 +1,21 @@
-/** The Produce request of the Kafka protocol (version 7) for one batch, in the form kafkajs's connections take. */
+/** The Produce request of the Kafka protocol (version 7), in the form kafkajs's connections take. */
 
 const produceKey = 0;
 const version = 7;
 const allReplicas = -1;
 
-/** One batch for one partition. */
-export interface ProduceRequest {
+/** A batch and the partition it is for. */
+export interface PartitionBatch {
   topic: string;
   partition: number;
   /** A complete record batch. */
   batch: Buffer;
+}
+
+/** What one broker is to write. */
+export interface ProduceRequest {
+  /** At most one for each partition. */
+  batches: readonly PartitionBatch[];
   /** How long the broker may wait for the replicas. */
   timeoutMs: number;
 }
@@ -23,19 +29,34 @@ export interface ProduceAnswer {
 }
 
 /** Request => transactional_id acks timeout [topic [partition records]] */
-export function encodeProduce({ topic, partition, batch, timeoutMs }: ProduceRequest) {
-  const name = Buffer.from(topic);
-  const head = Buffer.allocUnsafe(2 + 2 + 4 + 4 + 2 + name.length + 4 + 4 + 4);
-  let at = head.writeInt16BE(-1, 0);
-  at = head.writeInt16BE(allReplicas, at);
-  at = head.writeInt32BE(timeoutMs, at);
-  at = head.writeInt32BE(1, at);
-  at = head.writeInt16BE(name.length, at);
-  at += name.copy(head, at);
-  at = head.writeInt32BE(1, at);
-  at = head.writeInt32BE(partition, at);
-  head.writeInt32BE(batch.length, at);
-  const buffer = Buffer.concat([head, batch]);
+export function encodeProduce({ batches, timeoutMs }: ProduceRequest) {
+  const topics = new Map<string, PartitionBatch[]>();
+  for (const batch of batches) {
+    const group = topics.get(batch.topic);
+    if (group === undefined) topics.set(batch.topic, [batch]);
+    else group.push(batch);
+  }
+  let size = 2 + 2 + 4 + 4;
+  for (const [topic, group] of topics) {
+    size += 2 + Buffer.byteLength(topic) + 4;
+    for (const { batch } of group) size += 4 + 4 + batch.length;
+  }
+  const buffer = Buffer.allocUnsafe(size);
+  let at = buffer.writeInt16BE(-1, 0);
+  at = buffer.writeInt16BE(allReplicas, at);
+  at = buffer.writeInt32BE(timeoutMs, at);
+  at = buffer.writeInt32BE(topics.size, at);
+  for (const [topic, group] of topics) {
+    at = buffer.writeInt16BE(Buffer.byteLength(topic), at);
+    at += buffer.write(topic, at);
+    at = buffer.writeInt32BE(group.length, at);
+    for (const { partition, batch } of group) {
+      at = buffer.writeInt32BE(partition, at);
+      at = buffer.writeInt32BE(batch.length, at);
+      buffer.set(batch, at);
+      at += batch.length;
+    }
+  }
   return {
     apiKey: produceKey,
     apiVersion: version,

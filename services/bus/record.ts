@@ -22,6 +22,8 @@ export interface OutgoingRecord {
   /** Default: chosen by the key's hash, as Kafka's Java clients do. */
   readonly partition?: number;
   readonly headers?: IHeaders;
+  /** Milliseconds since the epoch. Default: when it is sent. */
+  readonly timestamp?: number;
 }
 
 /** Turns kafkajs's message into a record of ours. */
