@@ -25,16 +25,17 @@ export interface SealRequestsOptions {
   seal: Sealing;
   /** Ends the watch, and a seal that is being made. */
   signal: AbortSignal;
-  /** Time between two looks, in milliseconds. Default 500. */
+  /** Time between two looks, and first pause when the bucket cannot be used, in milliseconds. Default 500. */
   pollMs?: number;
 }
 
+const defaultPollMs = 500;
 /** Longest pause between two tries while the bucket cannot be used. */
 const longestPauseMs = 15_000;
 
 /** Watches until the signal. Never rejects. */
 export async function answerSealRequests(options: SealRequestsOptions): Promise<void> {
-  const { archive, logger, signal, pollMs = 500 } = options;
+  const { archive, logger, signal, pollMs = defaultPollMs } = options;
   let current: { requestId: string; abort: AbortController; done: Promise<void> } | undefined;
   let lastWarning = -Infinity;
   while (!signal.aborted) {
@@ -61,7 +62,7 @@ export async function answerSealRequests(options: SealRequestsOptions): Promise<
 
 /** Makes the seal and says what came of it, however long the bucket is away. Never rejects. */
 async function answer(options: SealRequestsOptions, requestId: string, signal: AbortSignal): Promise<void> {
-  const { archive, logger } = options;
+  const { archive, logger, pollMs = defaultPollMs } = options;
   const progress = new SealProgressWriter({
     archive,
     requestId,
@@ -70,7 +71,7 @@ async function answer(options: SealRequestsOptions, requestId: string, signal: A
   let outcome: SealStep | undefined;
   let last: SealStep = { state: "draining", message: "the archiver has taken up the request" };
   progress.report(last);
-  for (let pauseMs = 500; !signal.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
+  for (let pauseMs = pollMs; !signal.aborted; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
     try {
       if (outcome === undefined) {
         if (await wasAnswered(archive, requestId)) break;
