@@ -66,10 +66,21 @@ export const images: readonly Image[] = [
   },
 ];
 
+function monthsLater(time: string, months: number): string {
+  const date = new Date(time);
+  date.setUTCMonth(date.getUTCMonth() + months);
+  return date.toISOString();
+}
+
 /** An image as the API shows it. */
 export function imageView(image: Image) {
   return {
     ...image,
+    // The system images of the listing say three months: https://docs.hetzner.cloud/reference/cloud#images
+    deprecation:
+      image.deprecated === null
+        ? null
+        : { announced: image.deprecated, unavailable_after: monthsLater(image.deprecated, 3) },
     type: "system",
     status: "available",
     image_size: null,

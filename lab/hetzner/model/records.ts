@@ -70,6 +70,8 @@ export interface Attachment {
   readonly macAddress: string;
   /** False until the action that attaches it has ended: the address is taken, but the interface is not there yet. */
   ready: boolean;
+  /** The action that detaches it runs. */
+  leaving: boolean;
 }
 
 export type ServerStatus = "initializing" | "starting" | "running" | "stopping" | "off" | "deleting";

@@ -93,6 +93,9 @@ export function attach(
 export function detach(project: Project, server: ServerRecord, attachment: Attachment): Action {
   const resources = [...about(server), { id: attachment.networkId, type: "network" as const }];
   return project.actions.start("detach_from_network", resources, {
+    begin: () => {
+      attachment.leaving = true;
+    },
     finish: () => {
       server.attachments = server.attachments.filter((other) => other !== attachment);
     },

@@ -182,6 +182,7 @@ export function reserveAttachment(
     aliasIps: [...(wish.aliasIps ?? [])],
     macAddress: mac,
     ready: false,
+    leaving: false,
   };
   server.attachments.push(attachment);
   return attachment;

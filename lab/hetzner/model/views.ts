@@ -1,5 +1,5 @@
 /** The API's shape of each resource: https://docs.hetzner.cloud/reference/cloud */
-import { formatAddress, formatRange } from "../addresses.ts";
+import { containsAddress, formatAddress, formatRange, parseAddress } from "../addresses.ts";
 import { imageView } from "../catalog/images.ts";
 import { serverTypeView } from "../catalog/server-types.ts";
 import type { Project } from "./project.ts";
@@ -52,6 +52,27 @@ export function networkView(project: Project, network: NetworkRecord) {
   };
 }
 
+/** What is attached to a network, also what is being attached or detached. */
+export function networkMembers(project: Project, network: NetworkRecord) {
+  const subnetOf = (ip: string) =>
+    network.subnets.find(({ range }) => containsAddress(range, parseAddress(ip) ?? -1));
+  return project.servers.all().flatMap((server) =>
+    server.attachments
+      .filter(({ networkId }) => networkId === network.id)
+      .map((attachment) => {
+        const subnet = subnetOf(attachment.ip);
+        return {
+          type: "server" as const,
+          id: server.id,
+          ip: attachment.ip,
+          alias_ips: [...attachment.aliasIps],
+          status: attachment.leaving ? "detaching" : attachment.ready ? "ok" : "attaching",
+          subnet: subnet === undefined ? "" : formatRange(subnet.range),
+        };
+      }),
+  );
+}
+
 export function firewallView(project: Project, firewall: FirewallRecord) {
   const direct = project.servers
     .all()
@@ -79,7 +100,8 @@ export function primaryIpView(ip: PrimaryIpRecord) {
     ip: ip.ip,
     location: ip.location,
     assignee_id: ip.assigneeId,
-    assignee_type: "server" as const,
+    // https://docs.hetzner.cloud/changelog#2026-04-27-primary-ips-will-return-unassigned
+    assignee_type: ip.assigneeId === null ? ("unassigned" as const) : ("server" as const),
     auto_delete: ip.autoDelete,
     blocked: false,
     dns_ptr: [...ip.dnsPtr],

@@ -5,7 +5,7 @@ import { ApiError, invalidField } from "../errors.ts";
 import type { Project } from "../model/project.ts";
 import type { NetworkRecord, Subnet } from "../model/records.ts";
 import { networkLimits, networkRange, newSubnet } from "../model/subnets.ts";
-import { networkView } from "../model/views.ts";
+import { networkMembers, networkView } from "../model/views.ts";
 import { labelsSchema, listAnswer, nameSchema, pathId, readBody, updateSchema } from "../request.ts";
 
 const subnetSchema = z.object({
@@ -97,6 +97,16 @@ function addCollection(app: Hono, project: Project): void {
   app.get("/networks/:id{[0-9]+}", (context) =>
     context.json({ network: networkView(project, networks.get(pathId(context))) }),
   );
+  app.get("/networks/:id{[0-9]+}/members", (context) => {
+    const members = networkMembers(project, networks.get(pathId(context)));
+    return listAnswer(
+      context,
+      "members",
+      members,
+      ["id", "type", "status", "ip"],
+      ["type", "status", "subnet"],
+    );
+  });
   app.put("/networks/:id{[0-9]+}", async (context) => {
     const network = networks.get(pathId(context));
     const body = await readBody(

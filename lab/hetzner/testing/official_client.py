@@ -1,18 +1,21 @@
 """Drives a whole cluster's life with Hetzner's official Python client, unchanged, against any endpoint of the API.
 
-Usage: official_client.py ENDPOINT, with the token in HCLOUD_TOKEN. The project must be empty, and is empty again
+Usage: official_client.py ENDPOINT [CODE], with the token in HCLOUD_TOKEN. With CODE, the creation of the server
+`check-doomed` must fail with this code of an action's error. The project must be empty, and is empty again
 afterwards. Prints one line for each step and ends with an assertion error at the first thing that is not as the client
 promises.
 """
 
 import os
 import sys
+from datetime import datetime, timezone
 
 from hcloud import APIException, Client
+from hcloud.actions import ActionFailedException
 from hcloud.firewalls import FirewallResource, FirewallResourceLabelSelector, FirewallRule
 from hcloud.images import Image
 from hcloud.locations import Location
-from hcloud.networks import NetworkSubnet
+from hcloud.networks import NetworkRoute, NetworkSubnet
 from hcloud.placement_groups import PlacementGroup
 from hcloud.server_types import ServerType
 from hcloud.servers import ServerCreatePublicNetwork
@@ -21,7 +24,7 @@ client = Client(token=os.environ["HCLOUD_TOKEN"], api_endpoint=sys.argv[1], poll
 
 
 def step(text):
-    print(f"official client: {text}", flush=True)
+    print(f"python client: {text}", flush=True)
 
 
 def refused(code, call):
@@ -44,6 +47,10 @@ assert orderable == {"ash", "hil", "sin"}, orderable
 assert [one.name for one in client.locations.get_all()] == ["fsn1", "nbg1", "hel1", "ash", "hil", "sin"]
 image = client.images.get_by_name_and_architecture("ubuntu-24.04", "x86")
 assert image is not None and image.os_flavor == "ubuntu"
+assert client.images.get_by_id(45557056).deprecation.announced < datetime.now(timezone.utc)
+here = next(one for one in types["cx33"].locations if one.location.name == "fsn1")
+assert here.available is False and here.deprecation is None
+assert client.locations.get_by_name("hel1").network_zone == "eu-central"
 
 step("SSH key, network with a subnet, firewall, placement group")
 key = client.ssh_keys.create(name="check", public_key=PUBLIC_KEY, labels=LABELS)
@@ -56,6 +63,11 @@ assert [one.gateway for one in network.subnets] == ["10.0.0.1"]
 rule = FirewallRule(direction="in", protocol="tcp", port="22", source_ips=["127.0.0.0/8"], description="SSH")
 firewall = client.firewalls.create(name="check", rules=[rule], labels=LABELS).firewall
 group = client.placement_groups.create(name="check", type="spread", labels=LABELS).placement_group
+refused("invalid_input", lambda: network.add_subnet(NetworkSubnet(type="cloud", network_zone="eu-central", ip_range="10.0.1.128/25")))
+route = NetworkRoute(destination="192.168.7.0/24", gateway="10.0.1.1")
+network.add_route(route).wait_until_finished()
+network.delete_route(route).wait_until_finished()
+refused("invalid_input", lambda: network.change_ip_range("10.0.0.0/17"))
 refused("uniqueness_error", lambda: client.networks.create(name="check", ip_range="10.0.0.0/16"))
 refused("invalid_input", lambda: client.networks.create(name="other", ip_range="8.8.8.0/24"))
 
@@ -76,6 +88,19 @@ created = {
     )
     for name in addresses
 }
+refused("locked", created["kafka-0"].server.delete)
+
+
+def order(name, server_type, location="fsn1"):
+    return lambda: client.servers.create(
+        name=name, server_type=ServerType(name=server_type), image=image, location=Location(name=location)
+    )
+
+
+refused("resource_unavailable", order("sold-out", "cx33"))
+refused("invalid_input", order("retired", "cpx31"))
+refused("invalid_input", order("not a host name", "cpx32"))
+refused("uniqueness_error", order("check-kafka-0", "cpx32"))
 for name, response in created.items():
     response.action.wait_until_finished()
     for action in response.next_actions:
@@ -94,6 +119,30 @@ assert len(client.placement_groups.get_by_name("check").servers) == 4
 firewall.reload()
 assert len(firewall.applied_to) == 4
 
+assert sorted(one.ip for one in network.get_member_all(status=["ok"])) == sorted(addresses.values())
+page = client.servers.get_list(per_page=3, page=2)
+assert [server.name for server in page.servers] == ["check-kafka-2"]
+assert page.meta.pagination.total_entries == 4 and page.meta.pagination.last_page == 2
+assert client.servers.get_all(label_selector="role notin (kafka),stack,!absent")[0].name == "check-k3s-control"
+assert control.get_actions(sort=["id:desc"])[-1].command == "create_server"
+
+step("addresses: a primary IP of its own, assigned while the server is off")
+control.power_off().wait_until_finished()
+own = client.primary_ips.create(type="ipv4", name="check", location=Location(name="fsn1"), auto_delete=False).primary_ip
+assert own.assignee_id is None
+first = client.primary_ips.get_by_id(control.public_net.primary_ipv4.id)
+refused("server_has_ipv4", lambda: own.assign(control.id, "server"))
+first.unassign().wait_until_finished()
+own.assign(control.id, "server").wait_until_finished()
+refused("must_be_unassigned", own.delete)
+first.delete()
+control.power_on().wait_until_finished()
+own.change_dns_ptr(ip=own.ip, dns_ptr="k3s-control.example.org").wait_until_finished()
+control.change_alias_ips(network, ["10.0.1.99"]).wait_until_finished()
+refused("ip_not_available", lambda: control.change_alias_ips(network, ["10.0.0.1"]))
+control.reload()
+assert control.public_net.ipv4.ip == own.ip and control.private_net[0].alias_ips == ["10.0.1.99"]
+
 step("power, names, protection, refusals")
 control.power_off().wait_until_finished()
 control.reload()
@@ -105,6 +154,14 @@ control.change_protection(delete=True, rebuild=True).wait_until_finished()
 refused("protected", control.delete)
 control.change_protection(delete=False, rebuild=False).wait_until_finished()
 refused("resource_in_use", firewall.delete)
+refused("service_error", lambda: network.delete_subnet(subnet))
+for action in firewall.set_rules([rule, FirewallRule(direction="in", protocol="tcp", port="6443", source_ips=["127.0.0.0/8"])]):
+    action.wait_until_finished()
+firewall.reload()
+assert [one.port for one in firewall.rules] == ["22", "6443"]
+client.servers.get_by_name("check-kafka-1").shutdown().wait_until_finished()
+client.servers.get_by_name("check-kafka-2").reset().wait_until_finished()
+client.servers.get_by_name("check-kafka-2").detach_from_network(network).wait_until_finished()
 selected = FirewallResource(
     type=FirewallResource.TYPE_LABEL_SELECTOR, label_selector=FirewallResourceLabelSelector(selector="role=other")
 )
@@ -112,6 +169,17 @@ for action in firewall.apply_to_resources([selected]):
     action.wait_until_finished()
 for action in firewall.remove_from_resources([selected]):
     action.wait_until_finished()
+
+if len(sys.argv) > 2:
+    step("an action that fails is an error of the client's own kind")
+    group.update(labels={"role": "doomed"})
+    doomed = client.servers.create(name="check-doomed", server_type=ServerType(name="cpx22"), image=image)
+    try:
+        doomed.action.wait_until_finished()
+        raise AssertionError("the action was to fail")
+    except ActionFailedException as error:
+        assert error.action.error["code"] == sys.argv[2], error.action.error
+    assert client.servers.get_by_name("check-doomed").status == "off"
 
 step("everything is removed")
 for action in [server.delete() for server in client.servers.get_all()]:
@@ -121,7 +189,21 @@ network.delete()
 firewall.delete()
 group.delete()
 key.delete()
-for resources in (client.servers, client.networks, client.firewalls, client.ssh_keys, client.primary_ips):
+# It was not to go with its server, and would bill until it is deleted.
+assert [one.name for one in client.primary_ips.get_all()] == ["check"]
+own.reload()
+assert own.assignee_id is None
+own.delete()
+for resources in (
+    client.servers,
+    client.networks,
+    client.firewalls,
+    client.ssh_keys,
+    client.placement_groups,
+    client.primary_ips,
+    client.volumes,
+    client.load_balancers,
+):
     assert resources.get_all() == []
 refused("not_found", lambda: client.servers.get_by_id(control.id))
 

@@ -24,6 +24,15 @@ export const openApiAvailable = existsSync(file);
  */
 const removed = ["datacenter"];
 
+/**
+ * Values that the API answers with since, which the document does not know:
+ * https://docs.hetzner.cloud/changelog#2026-04-27-primary-ips-will-return-unassigned
+ */
+const added: Readonly<Record<string, readonly string[]>> = { assignee_type: ["unassigned"] };
+
+/** Paths that came after the document: hcloud-go 2.49, "list network members". */
+const newer: readonly RegExp[] = [/^\/networks\/\d+\/members$/];
+
 /** OpenAPI 3.0 to JSON Schema: `nullable`, and references to where the schemas are kept here. */
 function convert(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(convert);
@@ -34,10 +43,17 @@ function convert(value: unknown): unknown {
       if (key === "$ref") return [[key, String(inner).replace("#/components/schemas/", "#/$defs/")]];
       if (key === "required" && Array.isArray(inner))
         return [[key, inner.filter((name) => !removed.includes(String(name)))]];
+      if (key === "properties") return [[key, properties(inner)]];
       return [[key, convert(inner)]];
     }),
   );
   return "nullable" in value && value.nullable === true ? { anyOf: [{ type: "null" }, schema] } : schema;
+}
+
+function properties(value: unknown): unknown {
+  const converted = convert(value) as Record<string, { enum?: unknown[] }>;
+  for (const [name, values] of Object.entries(added)) converted[name]?.enum?.push(...values);
+  return converted;
 }
 
 /** Validates answers by path, method and status. */
@@ -75,7 +91,9 @@ export class OpenApiChecker {
    * @returns the mistakes; none when the answer is as the document says
    */
   check(method: string, path: string, status: number, body: unknown): string[] {
-    const template = this.#template(path.split("?", 1)[0] ?? "");
+    const [bare = ""] = path.split("?", 1);
+    if (newer.some((pattern) => pattern.test(bare)) && status < 400) return [];
+    const template = this.#template(bare);
     if (template === undefined) return [`${path} is not in the document`];
     const responses = this.#document.paths[template]?.[method.toLowerCase()]?.responses;
     const key = responses?.[String(status)] === undefined ? `${String(status)[0]}xx` : String(status);
