@@ -1,7 +1,8 @@
 /** `trading archive` as people run it: processes, a real S3 server, exit codes. Restoring is in restore.test.ts. */
+import { DuckDBInstance } from "@duckdb/node-api";
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
@@ -10,6 +11,7 @@ import { ProcessRegistry } from "../lab/processes.ts";
 import { readEntry } from "../services/archive/catalogue.ts";
 import { type ArchivedRecord, type ClusterArchive, openArchive } from "../services/archive/index.ts";
 import { planPruneOf } from "../services/archive/prune.ts";
+import { documentedCode } from "./archive/documented.ts";
 import { writeSealedArchive } from "./archive/sealed-archive.ts";
 
 const root = path.join(import.meta.dirname, "..");
@@ -233,4 +235,41 @@ test("prune removes only what is sealed, verified and old, shows it first, and c
   // An hour later somebody names it.
   const later = await planPruneOf(unsealed, await readEntry(unsealed), Date.now() + 3_700_000);
   assert.equal(later.action, "prune");
+});
+
+test("DuckDB runs the documented query on the objects as they are in the bucket", async () => {
+  const archive = cluster("DuckDbClusterIdAAAAAAA");
+  const result = (offset: number, venue: string, status: string): ArchivedRecord => ({
+    topic: "exec.trade_result",
+    partition: offset % 3,
+    offset: String(Math.floor(offset / 3)),
+    timestamp: String(1_760_448_600_000 + offset),
+    key: Buffer.from("command"),
+    headers: [["none", null]],
+    value: Buffer.from(JSON.stringify({ event_id: `e${offset}`, venue, payload: { status, filled: 1 / 3 } })),
+  });
+  const results = ["FILLED", "CANCELED", "FILLED", "DENIED", "FILLED"].map((status, offset) =>
+    result(offset, offset < 3 ? "alpaca" : "near-intents", status),
+  );
+  results.push({ ...result(6, "", ""), value: Buffer.from([255, 0]) }, { ...result(9, "", ""), value: null });
+  await writeSealedArchive(archive, { records: results, objectRecords: 1 });
+  // DuckDB's own S3 support is a download: the objects lie in a folder as they lie in the bucket.
+  const bucket = path.join(directory, "bucket");
+  for (const { key } of await archive.store.list(`${archive.prefix}exec.trade_result/`)) {
+    mkdirSync(path.dirname(path.join(bucket, key)), { recursive: true });
+    writeFileSync(path.join(bucket, key), (await archive.store.get(key))?.body ?? "");
+  }
+  const query = documentedCode("sql", "read_json");
+  assert.ok(query.includes("s3://trading-archive-dev/"));
+  const database = await DuckDBInstance.create();
+  const connection = await database.connect();
+  const answer = await connection.runAndReadAll(query.replace("s3://trading-archive-dev", bucket));
+  connection.closeSync();
+  database.closeSync();
+  assert.deepEqual(answer.getRowsJson(), [
+    ["alpaca", "CANCELED", 1, "2025-10-14 13:30:00.001"],
+    ["alpaca", "FILLED", 2, "2025-10-14 13:30:00"],
+    ["near-intents", "DENIED", 1, "2025-10-14 13:30:00.003"],
+    ["near-intents", "FILLED", 1, "2025-10-14 13:30:00.004"],
+  ]);
 });
