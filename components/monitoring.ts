@@ -5,11 +5,12 @@ import { HelmChart } from "./custom-resources/helm-chart.ts";
 import { PodMonitor, PrometheusRule } from "./custom-resources/prometheus.ts";
 import type { K3s } from "./k3s.ts";
 import { kafkaFacts } from "./kafka-facts.ts";
+import { prometheusFacts } from "./prometheus-facts.ts";
 import { namespaceNames } from "./settings.ts";
 import { charts } from "./versions.ts";
 import { metricsLabel } from "./workloads.ts";
 
-const namespace = "monitoring";
+const { namespace } = prometheusFacts;
 
 /** What the parts of monitoring request, and where they run (seed 000: Prometheus on kafka-0 with 150 MB). */
 export const monitoringParts = {

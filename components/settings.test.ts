@@ -53,6 +53,7 @@ test("every namespace has the same settings, and no secret among them", async ()
       RISK_SYMBOLS: "SPY,nep141:wrap.near",
       RISK_MAX_COMMAND_AGE_SECONDS: "30",
       RISK_MAX_CLOCK_SKEW_MS: "500",
+      OPEN_ORDERS_AT_CLOSE: "carry-over",
       CANARY_EVERY_SECONDS: "120",
       LOG_LEVEL: "info",
     });

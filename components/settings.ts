@@ -45,6 +45,8 @@ export interface SettingsArgs {
     maxCommandAgeSeconds: number;
     maxClockSkewMs: number;
   };
+  /** What becomes of orders that rest at a venue when the day closes. */
+  openOrdersAtClose: "cancel" | "carry-over";
   /** Seconds between two rounds of canaries. */
   canaryEverySeconds: number;
   /** Value of each variable that a Secret carries. */
@@ -95,6 +97,7 @@ export class Settings extends pulumi.ComponentResource {
       RISK_SYMBOLS: risk.symbols.join(","),
       RISK_MAX_COMMAND_AGE_SECONDS: String(risk.maxCommandAgeSeconds),
       RISK_MAX_CLOCK_SKEW_MS: String(risk.maxClockSkewMs),
+      OPEN_ORDERS_AT_CLOSE: args.openOrdersAtClose,
       CANARY_EVERY_SECONDS: String(args.canaryEverySeconds),
       LOG_LEVEL: "info",
     };

@@ -27,6 +27,7 @@ interface Container {
 interface PodSpec {
   nodeSelector: unknown;
   automountServiceAccountToken: boolean;
+  serviceAccountName?: string;
   terminationGracePeriodSeconds: number;
   securityContext: types.input.core.v1.PodSecurityContext;
   restartPolicy?: string;
@@ -70,9 +71,10 @@ for (const service of catalog) {
     assert.equal(workload(service).metadata.namespace, service.namespace);
   });
 
-  test(`${service.name}: meets the restricted Pod Security level and has no token`, () => {
-    const { securityContext, automountServiceAccountToken } = pod(service);
-    assert.equal(automountServiceAccountToken, false);
+  test(`${service.name}: meets the restricted Pod Security level and has a token only if it reads pods' logs`, () => {
+    const { securityContext, automountServiceAccountToken, serviceAccountName } = pod(service);
+    assert.equal(automountServiceAccountToken, service.name === "archiver");
+    assert.equal(serviceAccountName, service.name === "archiver" ? "archiver" : undefined);
     assert.equal(securityContext.runAsNonRoot, true);
     assert.deepEqual(securityContext.seccompProfile, { type: "RuntimeDefault" });
     assert.deepEqual(container(service).securityContext, {
@@ -89,7 +91,13 @@ for (const service of catalog) {
       SERVICE_NAME: service.name,
       HTTP_PORT: "8080",
       DRAIN_AFTER: drainsAfter(service).join(","),
-      ...(service.name === "archiver" ? { DRAINING_SERVICES: drainingServices().join(",") } : {}),
+      ...(service.name === "archiver"
+        ? {
+            DRAINING_SERVICES: drainingServices().join(","),
+            EVIDENCE_KUBERNETES_NAMESPACES: "ingestion,kafka,strategies",
+            EVIDENCE_PROMETHEUS_URL: "http://prometheus-operated.monitoring.svc.cluster.local:9090",
+          }
+        : {}),
       ...(service.name === "result-monitor"
         ? {
             MONITORED_GROUPS:

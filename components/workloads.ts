@@ -7,7 +7,9 @@ import {
   drainingServices,
   drainsAfter,
   executionVenues,
+  type Namespace,
 } from "../services/catalog.ts";
+import { prometheusFacts } from "./prometheus-facts.ts";
 import { settingsName } from "./settings-name.ts";
 
 type Job = types.input.batch.v1.Job;
@@ -50,6 +52,11 @@ export const servicesNode = "k3s-control";
 /** Label of the pods that Prometheus scrapes. */
 export const metricsLabel = { "app.kubernetes.io/part-of": "trading" } as const;
 
+/** The namespaces whose pods' logs and events are evidence: those of the services, and so Kafka's. */
+export const evidenceNamespaces: readonly Namespace[] = [
+  ...new Set(catalog.map(({ namespace }) => namespace)),
+].sort();
+
 const port = 8080;
 const user = 1000;
 
@@ -65,6 +72,10 @@ function environmentOf(service: Deployable): { name: string; value: string }[] {
     DRAIN_AFTER: drainsAfter(service).join(","),
   };
   if (service.name === "archiver") environment["DRAINING_SERVICES"] = drainingServices().join(",");
+  if (service.keepsEvidence === true) {
+    environment["EVIDENCE_KUBERNETES_NAMESPACES"] = evidenceNamespaces.join(",");
+    environment["EVIDENCE_PROMETHEUS_URL"] = prometheusFacts.url;
+  }
   if (service.name === "result-monitor") Object.assign(environment, monitored());
   if (service.stateDirectory !== undefined) environment["STATE_DIRECTORY"] = service.stateDirectory;
   return Object.entries(environment).map(([name, value]) => ({ name, value }));
@@ -90,7 +101,8 @@ function podTemplate(service: Deployable, images: Images): PodTemplate {
     metadata: { labels: labelsOf(service) },
     spec: {
       nodeSelector: { "kubernetes.io/hostname": servicesNode },
-      automountServiceAccountToken: false,
+      ...(service.keepsEvidence === true ? { serviceAccountName: service.name } : {}),
+      automountServiceAccountToken: service.keepsEvidence === true,
       enableServiceLinks: false,
       terminationGracePeriodSeconds: 30,
       ...(long ? {} : { restartPolicy: "OnFailure" }),

@@ -5,6 +5,7 @@ import { closeDay, writeReport } from "./day/close.ts";
 import { type DayEngine, openEngine, type StackOutputs } from "./day/engines.ts";
 import { playSession } from "./day/market.ts";
 import { type DayOptions, parseDayOptions, usage } from "./day/options.ts";
+import { evidenceEnvironment } from "./day/evidence.ts";
 import { readExposure, type ServerExposure } from "./day/exposure.ts";
 import { Progress } from "./day/progress.ts";
 import { labStackConfiguration, type StackConfiguration } from "./day/stack-config.ts";
@@ -120,6 +121,8 @@ async function bringUp(day: Day): Promise<void> {
     logDirectory: labDirectories.logs,
     volumeDirectory: labDirectories.volumes,
     workingDirectory: projectDirectory,
+    environment: (workload, pods) =>
+      workload === "archiver" ? evidenceEnvironment(labDirectories.logs, pods) : {},
     onEvent: (line) => progress.line(line),
   });
   day.watch = await watchPipeline(world.endpoints.kafka.brokers, outputs.businessDate);

@@ -55,6 +55,8 @@ export interface Deployable {
   limits: Quantities;
   /** Where a StatefulSet's volume is mounted (seed 001). */
   stateDirectory?: string;
+  /** Reads pods' logs and events for the archive: its pod, and no other, has a service account's token. */
+  keepsEvidence?: true;
 }
 
 /**
@@ -96,6 +98,7 @@ export const catalog: readonly Deployable[] = [
     reads: ["*"],
     writes: [],
     secrets: ["archive-credentials"],
+    keepsEvidence: true,
     requests: { cpu: "100m", memory: "224Mi" },
     limits: { cpu: "1000m", memory: "512Mi" },
   },

@@ -195,6 +195,11 @@ export const valuesSchema = z.strictObject({
    */
   maxEventAgeDays: whole("a whole number of days from 1 to 36500", 1, 36_500).default(7),
   risk: risk.prefault({}),
+  /**
+   * Orders that rest at a venue when the day closes: `cancel` ends them all; `carry-over` leaves those whose deadline lies
+   * behind the next session's opening to the next cluster.
+   */
+  openOrdersAtClose: z.enum(["cancel", "carry-over"], { error: "cancel or carry-over" }).default("cancel"),
   canary: z
     .strictObject(
       {

@@ -25,6 +25,7 @@ const textKeys: readonly string[] = [
   "delivery",
   "hcloudEndpoint",
   "kubernetesRenderDirectory",
+  "openOrdersAtClose",
 ];
 
 /** One thing that is wrong with a configuration. */

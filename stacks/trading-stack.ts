@@ -3,6 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { resolveCapacity } from "../components/capacity.ts";
 import { ClusterIdentity, labels } from "../components/cluster-identity.ts";
 import { Delivery } from "../components/delivery.ts";
+import { EvidenceAccess } from "../components/evidence-access.ts";
 import { ExportGate } from "../components/export-gate.ts";
 import { Gitops } from "../components/gitops.ts";
 import { K3sBootstrap } from "../components/k3s-bootstrap.ts";
@@ -99,6 +100,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     venues: config.venues,
     maxEventAgeDays: config.maxEventAgeDays,
     risk: config.risk,
+    openOrdersAtClose: config.openOrdersAtClose,
     canaryEverySeconds: config.canary.everySeconds,
     secrets: {
       ALPACA_KEY_ID: secrets.alpacaKeyId,
@@ -110,6 +112,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
       S3_SECRET_ACCESS_KEY: secrets.archiveSecretAccessKey,
     },
   });
+  const evidenceAccess = new EvidenceAccess("evidence-access", { k3s, namespaces: settings.namespaces });
   const kafka = new Kafka("kafka", { k3s, namespace: settings.namespaces.kafka });
   const monitoring = new Monitoring("monitoring", { k3s, businessDate: identity.businessDate });
   const gitops = new Gitops("gitops", { k3s });
@@ -123,6 +126,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     nodes,
     k3s,
     settings,
+    evidenceAccess,
     kafka,
     monitoring,
     gitops,

@@ -41,6 +41,9 @@ export function k3sConfig(args: NodeConfigArgs): Record<string, unknown> {
       `kube-reserved=cpu=${reserved[plan.role].kube.cpu},memory=${reserved[plan.role].kube.memory}`,
       `system-reserved=cpu=${reserved[plan.role].system.cpu},memory=${reserved[plan.role].system.memory}`,
       `eviction-hard=memory.available<${reserved[plan.role].eviction},nodefs.available<5%,imagefs.available<5%`,
+      // The logs of pods are evidence of the day, and the API hands out the newest file only: 10 MB by default.
+      "container-log-max-size=256Mi",
+      "container-log-max-files=2",
     ],
   };
   if (plan.role === "kafka") {
@@ -58,6 +61,8 @@ export function k3sConfig(args: NodeConfigArgs): Record<string, unknown> {
     "https-listen-port": kubernetesApiPort,
     "write-kubeconfig-mode": "0600",
     "secrets-encryption": true,
+    // Events are evidence of the day; by default they are gone after an hour.
+    "kube-apiserver-arg": ["event-ttl=25h"],
     disable: ["traefik", "servicelb", "metrics-server"],
   };
 }

@@ -68,6 +68,7 @@ export function exampleCluster(stack = "dev") {
       maxCommandAgeSeconds: 30,
       maxClockSkewMs: 500,
     },
+    openOrdersAtClose: "carry-over",
     canaryEverySeconds: 120,
     secrets: {
       ALPACA_KEY_ID: "a",

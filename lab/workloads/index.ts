@@ -32,6 +32,11 @@ export interface WorkloadsArguments {
   volumeDirectory: string;
   /** Where the containers' commands run: the repository's root, as in the images. */
   workingDirectory: string;
+  /**
+   * More variables of a workload's pods, over those of the objects: what a lab's cluster has in another place than a real
+   * one. Asked once, when the pods' ports are known.
+   */
+  environment?: (workload: string, pods: readonly Pick<Pod, "name" | "port">[]) => Record<string, string>;
   /** Told in one line what starts, ends and is restarted. */
   onEvent?: (line: string) => void;
 }
@@ -70,7 +75,8 @@ class RunningPod implements Pod {
   readonly port: number;
   readonly logFile: string;
   readonly #container: Container;
-  readonly #environment: Record<string, string>;
+  /** Of the process. */
+  readonly environment: Record<string, string>;
   readonly #args: WorkloadsArguments;
   restarts = 0;
   process: LabProcess | undefined;
@@ -96,7 +102,7 @@ class RunningPod implements Pod {
     const { environment, folders } = mapVolumes(container, resolved, path.join(args.volumeDirectory, name));
     for (const folder of folders) mkdirSync(folder, { recursive: true });
     // Only what a container would have, and a port of its own: pods have addresses of their own.
-    this.#environment = {
+    this.environment = {
       ...Object.fromEntries(
         ["PATH", "HOME", "TMPDIR"].flatMap((key) =>
           process.env[key] === undefined ? [] : [[key, process.env[key]]],
@@ -120,7 +126,7 @@ class RunningPod implements Pod {
         this.name,
         command === "node" ? process.execPath : command,
         rest,
-        { cwd: this.#args.workingDirectory, env: this.#environment, stdio: ["ignore", log, log] },
+        { cwd: this.#args.workingDirectory, env: this.environment, stdio: ["ignore", log, log] },
       );
       return this.process;
     } finally {
@@ -229,6 +235,10 @@ export async function startWorkloads(args: WorkloadsArguments): Promise<Workload
     const podName = workload.kind === "StatefulSet" || workload.spec.replicas > 1 ? `${name}-${index}` : name;
     return { workload, pod: new RunningPod(podName, workload, ports[position] ?? 0, objects, args) };
   });
+  for (const { workload, pod } of pods) {
+    const all = pods.filter((each) => each.workload.kind !== "Job").map((each) => each.pod);
+    Object.assign(pod.environment, args.environment?.(workload.metadata.name, all));
+  }
   for (const { workload, pod } of pods) if (workload.kind === "Job") await runJob(workload, pod, args);
 
   const running = pods.filter(({ workload }) => workload.kind !== "Job").map(({ pod }) => pod);
