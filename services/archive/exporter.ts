@@ -1,24 +1,48 @@
-/** All partitions on their way into the bucket: opens them as topics appear, bounds memory, stores what waits too long. */
+/**
+ * All partitions on their way into the bucket: opens them as topics appear, bounds memory and what is done at the same
+ * time, stores what waits too long, and has everything read back in the background.
+ */
 import type { Kafka } from "../bus/kafka.ts";
 import { partitionKey } from "../bus/kafka-log.ts";
 import { type LogEnd, LogReader } from "../bus/log-reader.ts";
 import type { Logger } from "../core/log.ts";
-import type { ClusterArchive } from "./cluster-archive.ts";
-import { mapConcurrently } from "./concurrency.ts";
-import { expectedOf, pointBehind } from "./object.ts";
-import { PartitionExport, type Rotation, type StoredRange } from "./partition-export.ts";
+import type { ArchivedObject, ArchivedPartition } from "./archived-partition.ts";
+import type { ClusterArchive, ListedRange } from "./cluster-archive.ts";
+import { type PendingPromise, pendingPromise, Turnstile } from "./concurrency.ts";
+import {
+  contentOf,
+  type Damage,
+  gapOf,
+  type Inventory,
+  type InventoryProgress,
+  missingOf,
+} from "./inventory.ts";
+import type { Codec } from "./layout.ts";
+import { expectedOf, metadataOf, type PreparedObject } from "./object.ts";
+import { PartitionExport, type PartitionWork, type Rotation } from "./partition-export.ts";
+import { ReadBack } from "./read-back.ts";
+import { orAborted, untilItWorks } from "./retry.ts";
 
-/** Records in memory over all partitions, in bytes before compression; the largest is stored when it is more. */
-const memoryBytes = 64 * 1024 * 1024;
+/**
+ * Records in memory over all partitions, in bytes: before compression, then compressed until they are stored. When it is
+ * more, the largest collection becomes an object, and reading waits.
+ */
+const memoryBytes = 40 * 1024 * 1024;
 const ageCheckMs = 500;
+const compressionsAtOnce = 2;
+const uploadsAtOnce = 6;
+const looksAtOnce = 16;
+const progressEveryMs = 250;
 
 /** Arguments of {@link Exporter}. */
 export interface ExporterOptions {
   kafka: Kafka;
   archive: ClusterArchive;
   rotation: Rotation;
+  /** How objects are compressed. Default gzip. */
+  codec?: Codec;
   logger: Logger;
-  /** Called after each round of reading, also when nothing came. */
+  /** Called after each round of reading and each failure of the bucket: the archiver is alive. */
   onProgress: () => void;
   /** Told what was stored. */
   onStored: (topic: string, records: number) => void;
@@ -30,40 +54,69 @@ export interface ExporterOptions {
 export class Exporter {
   readonly #options: ExporterOptions;
   readonly #reader: LogReader;
+  readonly #readBack: ReadBack;
+  readonly #work: PartitionWork;
   readonly #partitions = new Map<string, PartitionExport>();
+  /** What is wrong in partitions whose topic exists no more. */
+  readonly #unrepairable = new Map<PartitionExport, Damage>();
   readonly #abort = new AbortController();
-  readonly #stored = new Map<string, StoredRange[]>();
+  #memory = 0;
+  #roomWanted: PendingPromise | undefined;
+  #failure: Error | undefined;
   #ageTimer: NodeJS.Timeout | undefined;
 
   constructor(options: ExporterOptions) {
     this.#options = options;
+    const { archive, logger, kafka, onProgress } = options;
     this.#reader = new LogReader({
-      kafka: options.kafka,
-      logger: options.logger,
-      onProgress: options.onProgress,
-      open: (topic, partition) => this.#open(topic, partition),
+      kafka,
+      logger,
+      onProgress,
+      open: (topic, partition) => {
+        const opened = this.#open(topic, partition, []);
+        opened.revive();
+        return opened;
+      },
       ...(options.discoverEveryMs === undefined ? {} : { discoverEveryMs: options.discoverEveryMs }),
     });
+    this.#readBack = new ReadBack({
+      archive,
+      logger,
+      signal: this.#abort.signal,
+      onFailure: (error) => this.#failed(error),
+      onDamage: (partition, object, reason) => this.#damaged(partition, object, reason),
+    });
+    this.#work = this.#makeWork();
   }
 
   /** Looks what the bucket holds and goes on from there. @throws ArchiveStoreError, KafkaJSError */
   async start(): Promise<void> {
-    await this.#lookAtBucket();
+    const ranges = await this.#options.archive.ranges();
+    for (const listed of ranges.values()) {
+      const [{ topic, partition }] = listed as [ListedRange];
+      this.#open(topic, partition, listed);
+    }
     await this.#reader.start();
+    for (const { archived } of this.#partitions.values()) this.#readBack.add(archived);
     this.#ageTimer = setInterval(() => {
-      for (const partition of this.#partitions.values()) if (partition.isOld) void this.#flush(partition);
+      for (const partition of this.#partitions.values()) if (partition.isOld) partition.cut();
     }, ageCheckMs);
   }
 
   /** Stores what was read, as far as that goes within `graceMs`, and disconnects. */
   async stop(graceMs = 10_000): Promise<void> {
     clearInterval(this.#ageTimer);
-    const late = setTimeout(() => this.#abort.abort(new Error("the archiver stops")), graceMs);
+    const end = (): void => {
+      this.#abort.abort(new Error("the archiver stops"));
+      this.#roomWanted?.resolve();
+    };
+    const late = setTimeout(end, graceMs);
     const flushed = Promise.allSettled([...this.#partitions.values()].map((partition) => partition.flush()));
     await this.#reader.stop();
     await flushed;
     clearTimeout(late);
-    this.#abort.abort(new Error("the archiver stops"));
+    end();
+    await this.#readBack.close();
   }
 
   get kafkaClusterId(): string {
@@ -75,14 +128,19 @@ export class Exporter {
     return this.#reader.behind();
   }
 
-  /** What was deleted from Kafka before it could be archived. */
-  get losses(): string[] {
-    return [...this.#partitions.values()].flatMap(({ losses }) => losses);
+  /** Objects that were stored and not read back yet. */
+  get unread(): number {
+    return sum([...this.#partitions.values()].map(({ archived }) => archived.pending));
   }
 
-  /** A partition that exists or existed since the archiver started. */
-  partition(key: string): PartitionExport | undefined {
-    return this.#partitions.get(key);
+  /** Why the bucket did not do the last thing that was asked of it; undefined when it did. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
+  /** What was deleted from Kafka before it could be archived. */
+  get losses(): string[] {
+    return [...this.#partitions.values()].flatMap(({ allLosses }) => allLosses);
   }
 
   /**
@@ -91,60 +149,185 @@ export class Exporter {
    */
   async exportToEnds(signal: AbortSignal): Promise<LogEnd[]> {
     const ends = await this.#reader.readToEnds(signal);
-    await Promise.all([...this.#partitions.values()].map((partition) => partition.flush()));
+    const stored = Promise.all([...this.#partitions.values()].map((partition) => partition.flush(true)));
+    await orAborted(stored, signal);
     return ends;
   }
 
-  async #lookAtBucket(): Promise<void> {
+  /**
+   * What the bucket holds: waits for what is still to be read back, lists the bucket once and compares. Partitions with
+   * damages whose topics exist are set back and exported again: call {@link exportToEnds} and this once more.
+   * @param ends as {@link exportToEnds} returned them.
+   * @param onProgress told four times a second while it waits, and at the end.
+   * @throws ArchiveStoreError when the bucket cannot be listed; the signal's reason.
+   */
+  async inventory(
+    ends: readonly LogEnd[],
+    signal: AbortSignal,
+    onProgress: (progress: InventoryProgress) => void = () => undefined,
+  ): Promise<Inventory> {
+    // Somebody may have put right what could not be exported again.
+    const damages: Damage[] = [];
+    this.#unrepairable.clear();
+    for (const { archived } of this.#partitions.values()) this.#readBack.add(archived);
+    const tell = (): void => {
+      const objects = sum([...this.#partitions.values()].map(({ archived }) => archived.objects));
+      onProgress({ objects, readBack: objects - this.unread });
+    };
+    const timer = setInterval(tell, progressEveryMs);
+    try {
+      await orAborted(this.#readBack.done, signal);
+    } finally {
+      clearInterval(timer);
+    }
+    tell();
     const { archive } = this.#options;
-    const ranges = [...(await archive.ranges()).values()].flat();
-    await mapConcurrently(ranges, 16, async (range) => {
-      const head = await archive.store.head(archive.prefix + range.name);
-      const expected = head === undefined ? undefined : expectedOf(head.metadata);
-      if (expected === undefined) return;
-      const key = partitionKey(range);
-      const known = this.#stored.get(key) ?? [];
-      known.push({ ...range, behind: pointBehind(expected) });
-      this.#stored.set(key, known);
+    const listed = new Map(
+      (await archive.store.list(archive.prefix)).map(({ key, bytes, etag }) => [
+        key.slice(archive.prefix.length),
+        { bytes, etag },
+      ]),
+    );
+    signal.throwIfAborted();
+    const byKey = new Map(ends.map((end) => [partitionKey(end), end]));
+    const partitions = [...this.#partitions].flatMap(([key, partition]) => {
+      const { archived } = partition;
+      const end = byKey.get(key);
+      if (end === undefined && archived.objects === 0) return [];
+      const damage = this.#damageOf(partition, end, listed);
+      if (damage === undefined) {
+        const content = contentOf(archived, end?.end);
+        return [{ topic: partition.topic, deleted: end === undefined, content }];
+      }
+      damages.push(damage);
+      return [];
     });
+    return { partitions, damages };
   }
 
-  #open(topic: string, partition: number): PartitionExport {
+  #damageOf(
+    partition: PartitionExport,
+    end: LogEnd | undefined,
+    listed: ReadonlyMap<string, { bytes: number; etag: string }>,
+  ): Damage | undefined {
+    const known = this.#unrepairable.get(partition);
+    if (known !== undefined) return known;
+    const { topic, partition: number, archived, isLive } = partition;
+    const missing = missingOf(archived, listed);
+    if (missing !== undefined) {
+      const from = firstOffsetIn(missing.name);
+      if (isLive) partition.setBack(from, missing.reason);
+      return { topic, partition: number, from, reason: missing.reason, repairable: isLive };
+    }
+    // Set back since the logs' ends were reached, or stored since and not read back: another round is needed.
+    const gap = end === undefined ? undefined : gapOf(archived, end);
+    const reason =
+      gap ?? (archived.pending === 0 ? undefined : `${partitionKey(partition)}: not all is read back`);
+    return reason === undefined
+      ? undefined
+      : { topic, partition: number, from: archived.end, reason, repairable: isLive };
+  }
+
+  #open(topic: string, partition: number, listed: readonly ListedRange[]): PartitionExport {
     const key = partitionKey({ topic, partition });
     // A topic that vanished from the metadata for a moment goes on where it was.
     const known = this.#partitions.get(key);
     if (known !== undefined) return known;
-    const { archive, logger, rotation, onStored } = this.#options;
-    const opened = new PartitionExport({
-      topic,
-      partition,
-      archive,
-      logger,
-      rotation,
-      stored: this.#stored.get(key) ?? [],
-      onStored: (records) => onStored(topic, records),
-      signal: this.#abort.signal,
-    });
-    const take = opened.take.bind(opened);
-    opened.take = async (from, records, end) => {
-      await take(from, records, end);
-      await this.#boundMemory();
-    };
+    const { logger, rotation, codec = "gzip" } = this.#options;
+    const { signal } = this.#abort;
+    const work = this.#work;
+    const opened = new PartitionExport({ topic, partition, listed, rotation, codec, logger, work, signal });
     this.#partitions.set(key, opened);
     return opened;
   }
 
-  async #boundMemory(): Promise<void> {
-    const all = [...this.#partitions.values()];
-    while (all.reduce((bytes, partition) => bytes + partition.bytes, 0) > memoryBytes) {
-      const largest = all.reduce((a, b) => (b.bytes > a.bytes ? b : a));
-      await largest.flush();
+  #makeWork(): PartitionWork {
+    const { archive, onStored, logger } = this.#options;
+    const compressions = new Turnstile(compressionsAtOnce);
+    const uploads = new Turnstile(uploadsAtOnce);
+    const looks = new Turnstile(looksAtOnce);
+    const retry = <T>(what: string, work: () => Promise<T>): Promise<T> => {
+      const { signal } = this.#abort;
+      return untilItWorks(work, { what, logger, signal, onFailure: (error) => this.#failed(error) });
+    };
+    return {
+      build: (work) => compressions.pass(work),
+      store: (object) => uploads.pass(() => retry(`store ${object.name}`, () => this.#put(object))),
+      look: (name) =>
+        looks.pass(async () => {
+          const head = await retry(`look at ${name}`, () => archive.store.head(archive.prefix + name));
+          return head === undefined ? undefined : expectedOf(head.metadata);
+        }),
+      memory: (bytes) => {
+        this.#memory += bytes;
+        if (this.#memory <= memoryBytes) this.#roomWanted?.resolve();
+      },
+      room: () => this.#room(),
+      stored: (partition, records) => {
+        onStored(partition.topic, records);
+        this.#readBack.add(partition.archived);
+      },
+    };
+  }
+
+  async #put({ name, body, expected }: PreparedObject): Promise<void> {
+    const { archive } = this.#options;
+    await archive.store.put(archive.prefix + name, body, {
+      contentType: name.endsWith(".gz") ? "application/x-ndjson+gzip" : "application/x-ndjson+zstd",
+      metadata: metadataOf(expected),
+    });
+    this.#failure = undefined;
+  }
+
+  /** Waits until memory is free, making objects of what was collected, the largest first. */
+  async #room(): Promise<void> {
+    while (this.#memory > memoryBytes && !this.#abort.signal.aborted) {
+      const largest = this.#largest();
+      if (largest !== undefined) largest.cut();
+      const wanted = (this.#roomWanted ??= pendingPromise());
+      await wanted.promise;
+      if (this.#roomWanted === wanted) this.#roomWanted = undefined;
     }
   }
 
-  async #flush(partition: PartitionExport): Promise<void> {
-    await partition.flush().catch((error: unknown) => {
-      if (!this.#abort.signal.aborted) this.#options.logger.error({ err: error }, "storing failed");
+  #largest(): PartitionExport | undefined {
+    let largest: PartitionExport | undefined;
+    for (const partition of this.#partitions.values()) {
+      if (partition.collected > (largest?.collected ?? 0)) largest = partition;
+    }
+    return largest;
+  }
+
+  #failed(error: Error): void {
+    this.#failure = error;
+    this.#options.onProgress();
+  }
+
+  #damaged(archived: ArchivedPartition, object: ArchivedObject, reason: string): void {
+    const partition = this.#partitions.get(partitionKey(archived));
+    if (partition === undefined) return;
+    if (partition.isLive) {
+      partition.setBack(object.first, reason);
+      return;
+    }
+    this.#options.logger.error(
+      { object: object.name, reason },
+      "damage in the bucket, and the topic is gone",
+    );
+    const { topic, partition: number } = archived;
+    this.#unrepairable.set(partition, {
+      topic,
+      partition: number,
+      from: object.first,
+      reason,
+      repairable: false,
     });
   }
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
+
+/** From an object's name. */
+function firstOffsetIn(name: string): bigint {
+  return BigInt(/\/(\d{20})-/.exec(name)?.[1] ?? 0);
 }

@@ -1,13 +1,10 @@
 /** The content of one object: compressed lines. Writing notes hashes beside it, reading checks everything there is. */
 import { hash } from "node:crypto";
-import { promisify } from "node:util";
-import { gunzip, gzip } from "node:zlib";
+import { pack, unpack } from "./compression.ts";
 import { type Codec, codecOf, type OffsetRange, objectName } from "./layout.ts";
-import { type ArchivedRecord, decodeLine, encodeLine } from "./line.ts";
+import { type ArchivedRecord, decodeLine } from "./line.ts";
+import { LineBuffer } from "./line-buffer.ts";
 import { type ChainPoint, chainStart, RecordHash } from "./record-hash.ts";
-
-const compress = promisify(gzip);
-const decompress = promisify(gunzip);
 
 /** An object does not hold what it should. */
 export class ArchiveObjectError extends Error {
@@ -34,14 +31,18 @@ export interface PreparedObject {
   name: string;
   body: Buffer;
   expected: ExpectedObject;
+  /** Offsets of its first and last record, null without records. */
+  firstOffset: string | null;
+  lastOffset: string | null;
 }
 
 /** Collects the records of one object. */
 export class ObjectBuilder {
   readonly #before: Readonly<ChainPoint>;
   readonly #hash: RecordHash;
-  readonly #lines: Buffer[] = [];
-  #bytes = 0;
+  readonly #lines = new LineBuffer();
+  #firstOffset: string | null = null;
+  #lastOffset: string | null = null;
 
   /** @param before the partition's chain in front of the object. */
   constructor(before: Readonly<ChainPoint>) {
@@ -60,20 +61,20 @@ export class ObjectBuilder {
 
   /** Size before compression. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#lines.bytes;
   }
 
   add(record: ArchivedRecord): void {
     // Hashed before it is printed: a mistake of the printing would show when the object is read back.
     this.#hash.add(record);
-    const line = Buffer.from(`${encodeLine(record)}\n`);
-    this.#lines.push(line);
-    this.#bytes += line.length;
+    this.#lines.append(record);
+    this.#firstOffset ??= record.offset;
+    this.#lastOffset = record.offset;
   }
 
-  /** Ends the object. The same records of the same range give the same bytes. */
+  /** Ends the object: the builder must not be used any more. The same records of the same range give the same bytes. */
   async build(range: OffsetRange, codec: Codec): Promise<PreparedObject> {
-    const body = await compress(Buffer.concat(this.#lines), { level: 1 });
+    const body = await pack(codec, this.#lines.pieces);
     return {
       name: objectName(range, codec),
       body,
@@ -83,6 +84,8 @@ export class ObjectBuilder {
         before: this.#before,
         recordsSha256: this.#hash.digest(),
       },
+      firstOffset: this.#firstOffset,
+      lastOffset: this.#lastOffset,
     };
   }
 }
@@ -124,10 +127,107 @@ export function pointBehind({ records, before, recordsSha256 }: ExpectedObject):
   return { records: before.records + records, sha256: recordsSha256 };
 }
 
+/** What an object turned out to hold. */
+export interface ObjectContent {
+  /** Of the body as stored. */
+  sha256: string;
+  records: number;
+  /** The chain behind its last record, when it goes on from the point that was given. */
+  recordsSha256: string;
+  /** Offsets of its first and last record, null without records. */
+  firstOffset: string | null;
+  lastOffset: string | null;
+}
+
 /**
- * Unpacks an object and checks it: its hash, number and chain of its records, each record's topic, partition and place
- * in the range, ascending offsets.
+ * Unpacks an object, never holding more than a piece of it and one line, and checks each line: is it a record of the
+ * range's topic and partition, in order and in the range.
  * @param name relative to the archive's prefix, as {@link objectName} makes it.
+ * @param before the partition's chain in front of the object.
+ * @param onRecord told of each record, in order.
+ * @throws ArchiveObjectError that says what is wrong.
+ */
+export async function scanObject(
+  name: string,
+  range: OffsetRange,
+  body: Buffer,
+  before: Readonly<ChainPoint>,
+  onRecord: (record: ArchivedRecord) => void = () => undefined,
+): Promise<ObjectContent> {
+  const chain = new RecordHash(before);
+  let lines = 0;
+  let previous = range.first - 1n;
+  let firstOffset: string | null = null;
+  let lastOffset: string | null = null;
+  const fail = (what: string): never => {
+    throw new ArchiveObjectError(name, what);
+  };
+  const onLine = (line: string): void => {
+    lines++;
+    let record: ArchivedRecord;
+    try {
+      record = decodeLine(line);
+    } catch (error) {
+      return fail(`line ${lines}: ${(error as Error).message}`);
+    }
+    const offset = BigInt(record.offset);
+    if (record.topic !== range.topic || record.partition !== range.partition) {
+      fail(`line ${lines} is of ${record.topic}/${record.partition}`);
+    }
+    if (offset <= previous || offset > range.last) {
+      fail(`line ${lines}: offset ${offset} is not in order or not in the object's range`);
+    }
+    previous = offset;
+    firstOffset ??= record.offset;
+    lastOffset = record.offset;
+    chain.add(record);
+    onRecord(record);
+  };
+  const splitter = new LineSplitter(onLine);
+  try {
+    for await (const piece of unpack(codecOf(name), body)) splitter.add(piece);
+  } catch (error) {
+    if (error instanceof ArchiveObjectError) throw error;
+    fail(`cannot be unpacked: ${String(error)}`);
+  }
+  if (!splitter.isComplete) fail("its last line has no end");
+  const records = chain.records - before.records;
+  return { sha256: hash("sha256", body), records, recordsSha256: chain.digest(), firstOffset, lastOffset };
+}
+
+/** Cuts pieces of UTF-8 at "\n". */
+class LineSplitter {
+  readonly #onLine: (line: string) => void;
+  /** Pieces of a line whose end has not come. */
+  #open: Buffer[] = [];
+
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine;
+  }
+
+  get isComplete(): boolean {
+    return this.#open.length === 0;
+  }
+
+  add(piece: Buffer): void {
+    let from = 0;
+    for (let end = piece.indexOf(0x0a); end >= 0; end = piece.indexOf(0x0a, from)) {
+      const rest = piece.subarray(from, end);
+      from = end + 1;
+      if (this.#open.length === 0) {
+        this.#onLine(rest.toString("utf8"));
+        continue;
+      }
+      const line = Buffer.concat([...this.#open, rest]);
+      this.#open = [];
+      this.#onLine(line.toString("utf8"));
+    }
+    if (from < piece.length) this.#open.push(piece.subarray(from));
+  }
+}
+
+/**
+ * Unpacks an object and checks it: its hash, number and chain of its records, and what {@link scanObject} checks.
  * @returns its records.
  * @throws ArchiveObjectError that says what is wrong.
  */
@@ -137,44 +237,29 @@ export async function readObject(
   body: Buffer,
   expected: ExpectedObject,
 ): Promise<ArchivedRecord[]> {
-  const fail = (what: string): never => {
-    throw new ArchiveObjectError(name, what);
-  };
-  if (hash("sha256", body) !== expected.sha256) {
-    fail("its bytes are not those that were written (SHA-256 differs)");
-  }
-  if (codecOf(name) !== "gzip") fail("zstd is not supported");
-  const text = await decompress(body).then(
-    (bytes) => bytes.toString("utf8"),
-    (error: unknown) => fail(`cannot be unpacked: ${String(error)}`),
-  );
-  const lines = text.split("\n");
-  if (lines.pop() !== "") fail("its last line has no end");
-  const chain = new RecordHash(expected.before);
-  let previous = range.first - 1n;
-  const records = lines.map((line, index) => {
-    let record: ArchivedRecord;
-    try {
-      record = decodeLine(line);
-    } catch (error) {
-      return fail(`line ${index + 1}: ${(error as Error).message}`);
-    }
-    const offset = BigInt(record.offset);
-    if (record.topic !== range.topic || record.partition !== range.partition) {
-      fail(`line ${index + 1} is of ${record.topic}/${record.partition}`);
-    }
-    if (offset <= previous || offset > range.last) {
-      fail(`line ${index + 1}: offset ${offset} is not in order or not in the object's range`);
-    }
-    previous = offset;
-    chain.add(record);
-    return record;
-  });
-  if (expected.records !== records.length) {
-    fail(`holds ${records.length} records instead of ${expected.records}`);
-  }
-  if (expected.recordsSha256 !== chain.digest()) fail("its records are not those that Kafka gave");
+  // First, so that bytes that are not ours are not even unpacked.
+  const mistake = wrongBody(hash("sha256", body), expected);
+  if (mistake !== undefined) throw new ArchiveObjectError(name, mistake);
+  const records: ArchivedRecord[] = [];
+  const content = await scanObject(name, range, body, expected.before, (record) => records.push(record));
+  const wrong = wrongContent(content, expected);
+  if (wrong !== undefined) throw new ArchiveObjectError(name, wrong);
   return records;
+}
+
+function wrongBody(sha256: string, expected: ExpectedObject): string | undefined {
+  return sha256 === expected.sha256
+    ? undefined
+    : "its bytes are not those that were written (SHA-256 differs)";
+}
+
+/** What differs between an object and what it must be; undefined when nothing does. */
+export function wrongContent(content: ObjectContent, expected: ExpectedObject): string | undefined {
+  if (content.records !== expected.records) {
+    return `holds ${content.records} records instead of ${expected.records}`;
+  }
+  if (content.recordsSha256 !== expected.recordsSha256) return "its records are not those that Kafka gave";
+  return wrongBody(content.sha256, expected);
 }
 
 /** What the objects of a manifest must be: each continues the chain of the one before it. */

@@ -1,16 +1,17 @@
 /**
  * One partition on its way into the bucket: collects records, and stores an object when enough have come together or
- * the first has waited long enough. Objects of a partition are stored one after the other, so what is in the
- * bucket is always a beginning of the log, and a new archiver goes on where it ends.
+ * the first has waited long enough. Reading goes on meanwhile, but objects of a partition are stored one after the other,
+ * so what is in the bucket is always a beginning of the log, and a new archiver goes on where it ends.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { partitionKey } from "../bus/kafka-log.ts";
 import type { PartitionReceiver } from "../bus/log-reader.ts";
 import type { Logger } from "../core/log.ts";
-import { longestChain } from "./chain.ts";
-import type { ClusterArchive, ListedRange } from "./cluster-archive.ts";
+import { ArchivedPartition } from "./archived-partition.ts";
+import type { ListedRange } from "./cluster-archive.ts";
+import type { Codec } from "./layout.ts";
 import type { ArchivedRecord } from "./line.ts";
-import { metadataOf, ObjectBuilder, type PreparedObject } from "./object.ts";
+import { type ExpectedObject, ObjectBuilder, pointBehind, type PreparedObject } from "./object.ts";
 import { type ChainPoint, chainStart } from "./record-hash.ts";
 
 /** When an object is complete. */
@@ -21,189 +22,288 @@ export interface Rotation {
   ageMs: number;
 }
 
-/** An object in the bucket, and the chain behind it as its metadata tells. */
-export interface StoredRange extends ListedRange {
-  behind: ChainPoint;
+/** What partitions need of the exporter; all of it waits for the bucket as long as it takes. */
+export interface PartitionWork {
+  /** Compresses an object when there is a place. */
+  build(work: () => Promise<PreparedObject>): Promise<PreparedObject>;
+  /** Writes an object. @throws the reason of the exporter's end. */
+  store(object: PreparedObject): Promise<void>;
+  /** What was noted at an object's writing; undefined when it is not there or its metadata is of no use. */
+  look(name: string): Promise<ExpectedObject | undefined>;
+  /** Something came to, or left, the memory. */
+  memory(bytes: number): void;
+  /** Resolves when there is room for more. */
+  room(): Promise<void>;
+  /** An object was stored: it is to be read back. */
+  stored(partition: PartitionExport, records: number): void;
 }
 
 /** Arguments of {@link PartitionExport}. */
 export interface PartitionExportOptions {
   topic: string;
   partition: number;
-  archive: ClusterArchive;
   /** What the bucket holds of this partition. */
-  stored: readonly StoredRange[];
+  listed: readonly ListedRange[];
   rotation: Rotation;
+  codec: Codec;
   logger: Logger;
-  /** Told how many records an object stored. */
-  onStored: (records: number) => void;
-  /** Ends the retries of an upload. */
+  work: PartitionWork;
+  /** The exporter's end. */
   signal: AbortSignal;
 }
+
+/** Longest pause before what was found damaged again is exported again. */
+const longestPauseMs = 60_000;
 
 /** See the module's description. */
 export class PartitionExport implements PartitionReceiver {
   readonly topic: string;
   readonly partition: number;
+  readonly archived: ArchivedPartition;
   /** Records that the brokers deleted before they could be archived. */
   readonly losses: string[] = [];
-  /** Where gapless runs of objects begin: 0, and behind each loss. */
-  readonly starts: bigint[] = [0n];
-  /** Names of objects found damaged and not written again since. */
-  readonly unusable = new Set<string>();
   broken: string | undefined;
+  /** Whether the topic exists, as far as is known. */
+  isLive = false;
+  /** What was lost with the topic, should it really be gone. */
+  #lostWithTopic: string | undefined;
   readonly #options: PartitionExportOptions;
-  /** The chain by the offset it stands in front of, at the edges of the objects. */
-  readonly #points = new Map<bigint, ChainPoint>();
-  #builder: ObjectBuilder;
-  /** First offset that the builder covers. */
-  #first: bigint;
-  #position: bigint;
-  #stored: bigint;
+  #builder = new ObjectBuilder(chainStart);
+  #builderBytes = 0;
+  /** First offset that the builder covers. Offsets are below 2^52 (see fetched-batches.ts). */
+  #first = 0;
+  /** Undefined while it is not known where to go on. */
+  #position: number | undefined;
   /** Counts how often the partition was set back: an upload of before must not count as progress after. */
   #setBacks = 0;
+  #setBackTo: bigint | undefined;
+  #repeats = 0;
   #firstAddedAt = 0;
-  #storingBytes = 0;
-  #storing: Promise<void> = Promise.resolve();
+  /** Objects that are compressed, or wait for their turn, or are on their way. */
+  #storing = 0;
+  #stored: Promise<void> = Promise.resolve();
+  #resuming: Promise<void> = Promise.resolve();
 
   constructor(options: PartitionExportOptions) {
+    const { topic, partition, listed, logger } = options;
     this.#options = options;
-    this.topic = options.topic;
-    this.partition = options.partition;
-    this.#points.set(0n, chainStart);
-    for (const { last, behind } of options.stored) this.#points.set(last + 1n, behind);
-    this.#first = this.#position = this.#stored = endOf(longestChain(options.stored, 0n), 0n);
-    this.#builder = this.#begin(this.#position);
-    const beyond = options.stored.filter(({ last }) => last >= this.#position).length;
-    if (beyond > 0) {
-      options.logger.warn(
-        { partition: partitionKey(this), from: String(this.#position), unconnected: beyond },
-        "objects are missing in the bucket: exporting again from there",
+    this.topic = topic;
+    this.partition = partition;
+    this.archived = new ArchivedPartition(topic, partition, listed);
+    if (this.archived.unconnected > 0) {
+      logger.warn(
+        {
+          partition: partitionKey(this),
+          from: String(this.archived.end),
+          objects: this.archived.unconnected,
+        },
+        "objects in the bucket do not connect: exporting again from there, unless Kafka has less",
       );
     }
+    this.#resume();
   }
 
-  get position(): bigint {
-    return this.#position;
+  get position(): bigint | undefined {
+    return this.#position === undefined ? undefined : BigInt(this.#position);
   }
 
-  /** Everything before this offset is in the bucket. */
-  get stored(): bigint {
-    return this.#stored;
+  /** Bytes that wait to become an object, before compression. */
+  get collected(): number {
+    return this.#builderBytes;
   }
 
-  /** Bytes in memory, before compression. */
-  get bytes(): number {
-    return this.#builder.bytes + this.#storingBytes;
-  }
-
-  /** Whether records wait that came `ageMs` ago. */
+  /** Whether records wait that came `ageMs` ago, and nothing else is on its way: rather one object than two. */
   get isOld(): boolean {
     return (
-      this.#builder.records > 0 && performance.now() - this.#firstAddedAt >= this.#options.rotation.ageMs
+      this.#builder.records > 0 &&
+      this.#storing === 0 &&
+      performance.now() - this.#firstAddedAt >= this.#options.rotation.ageMs
     );
   }
 
+  /** What is known to be lost. */
+  get allLosses(): string[] {
+    return this.#lostWithTopic === undefined ? this.losses : [...this.losses, this.#lostWithTopic];
+  }
+
+  /** The topic exists (again). */
+  revive(): void {
+    this.isLive = true;
+    this.#lostWithTopic = undefined;
+  }
+
+  deleted(end: bigint | undefined): void {
+    this.isLive = false;
+    if (end === undefined || this.#position === undefined || end <= this.#position) return;
+    this.#lostWithTopic =
+      `${partitionKey(this)}: the topic was deleted when offsets ${this.#position} to ${end - 1n} ` +
+      "were not archived yet";
+    this.#options.logger.error({ partition: partitionKey(this) }, this.#lostWithTopic);
+  }
+
   async take(from: bigint, records: readonly ArchivedRecord[], end: bigint): Promise<void> {
-    if (from > this.#position) return;
-    const setBacks = this.#setBacks;
+    let position = this.#position;
+    if (position === undefined || from > position) return;
     for (const record of records) {
-      const offset = BigInt(record.offset);
-      if (offset < this.#position) continue;
+      const offset = Number(record.offset);
+      if (offset < position) continue;
       if (this.#builder.records === 0) this.#firstAddedAt = performance.now();
       this.#builder.add(record);
-      this.#position = offset + 1n;
-      if (this.#builder.bytes >= this.#options.rotation.bytes) await this.flush();
-      // Set back while the upload was going on: what is at hand is out of date.
-      if (this.#setBacks !== setBacks) return;
+      this.#position = position = offset + 1;
+      if (this.#builder.bytes >= this.#options.rotation.bytes) this.cut();
     }
-    if (end > this.#position) this.#position = end;
+    if (end > position) this.#position = Number(end);
+    this.#countMemory();
+    await this.#options.work.room();
   }
 
   outOfRange(low: bigint, high: bigint): void {
     const name = partitionKey(this);
     const position = this.#position;
+    if (position === undefined || this.broken !== undefined) return;
     if (position < low) {
-      const loss = `${name}: offsets ${position} to ${low - 1n} were deleted from Kafka before they were archived`;
-      this.losses.push(loss);
-      this.#options.logger.error({ partition: name, from: String(position), to: String(low - 1n) }, loss);
-      this.starts.push(low);
-      this.#points.set(low, this.#points.get(this.#first) ?? chainStart);
-      this.setBack(endOf(longestChain(this.#options.stored, low), low));
+      // What was read before goes into the bucket first; until then nothing is read.
+      this.cut(true);
+      this.#position = undefined;
+      this.#resuming = this.#stored.then(
+        () => this.#skipLoss(position, low),
+        () => undefined,
+      );
     } else if (position > high) {
       this.broken =
-        `${name}: its log ends at ${high}, but offsets up to ${position - 1n} were archived: the topic was deleted and ` +
-        "created again, or brokers lost records. Its newer records cannot be told from the older ones";
+        `${name}: its log ends at ${high}, but offsets up to ${position - 1} were archived: the topic was deleted and ` +
+        "created again, or brokers lost records. Its newer records cannot be told from the older ones. " +
+        "Seal is not possible any more; see docs/archive.md";
       this.#options.logger.error({ partition: name }, this.broken);
     }
   }
 
   /**
-   * Goes on from another offset; what was collected and not stored is dropped.
-   * @param damaged name of an object that is no longer good.
+   * Exports again from an offset on; what was collected and not stored is dropped.
+   * @param reason for the log.
    */
-  setBack(position: bigint, damaged?: string): void {
-    if (damaged !== undefined) this.unusable.add(damaged);
-    this.#setBacks++;
-    this.#first = this.#position = this.#stored = position;
-    this.#builder = this.#begin(position);
-  }
-
-  #begin(at: bigint): ObjectBuilder {
-    return new ObjectBuilder(this.#points.get(at) ?? chainStart);
-  }
-
-  /** Stores what was collected, if anything; resolves when it and everything before is in the bucket. */
-  flush(): Promise<void> {
-    if (this.#builder.records === 0) return this.#storing;
-    const builder = this.#builder;
-    const range = {
-      topic: this.topic,
-      partition: this.partition,
-      first: this.#first,
-      last: this.#position - 1n,
-    };
-    this.#points.set(this.#position, builder.point);
-    this.#builder = this.#begin(this.#position);
-    this.#first = this.#position;
-    const before = this.#storing;
+  setBack(from: bigint, reason: string): void {
+    this.#options.logger.error(
+      { partition: partitionKey(this), from: String(from), reason },
+      "damage in the bucket: exporting again from there",
+    );
+    const chain = this.archived.cut(from);
+    this.#goOnAt(Number(from), chain);
+    this.#repeats = from === this.#setBackTo ? this.#repeats + 1 : 0;
+    this.#setBackTo = from;
+    if (this.#repeats === 0) return;
+    // A bucket that spoils whatever it is given would otherwise be given the same as fast as it goes.
+    this.#position = undefined;
     const setBacks = this.#setBacks;
-    this.#storing = (async () => {
-      await before;
-      this.#storingBytes = builder.bytes;
-      const object = await builder.build(range, "gzip");
-      await this.#store(object);
-      this.#storingBytes = 0;
-      this.unusable.delete(object.name);
-      if (this.#setBacks === setBacks) this.#stored = range.last + 1n;
-      this.#options.onStored(builder.records);
-    })();
-    // Whoever waits sees the failure; a flush by age has nobody who waits.
-    this.#storing.catch(() => undefined);
-    return this.#storing;
+    this.#resuming = delay(Math.min(2 ** this.#repeats * 500, longestPauseMs), undefined, {
+      signal: this.#options.signal,
+    }).then(
+      () => {
+        if (this.#setBacks === setBacks) this.#goOnAt(Number(from), chain);
+      },
+      () => undefined,
+    );
   }
 
-  /** Tries until it works: Kafka keeps what is not archived, and reading waits meanwhile. */
-  async #store(object: PreparedObject): Promise<void> {
-    const { archive, logger, signal } = this.#options;
-    for (let pauseMs = 500; ; pauseMs = Math.min(pauseMs * 2, 15_000)) {
-      signal.throwIfAborted();
+  /**
+   * Makes an object of what was collected and has it stored.
+   * @param withMarkers also when there are no records but only transaction markers: so the objects reach the log's end.
+   */
+  cut(withMarkers = false): void {
+    const position = this.#position;
+    if (position === undefined || position === this.#first) return;
+    if (this.#builder.records === 0 && !withMarkers) return;
+    const builder = this.#builder;
+    const { topic, partition } = this;
+    const range = { topic, partition, first: BigInt(this.#first), last: BigInt(position - 1) };
+    this.#countMemory();
+    const bytes = this.#builderBytes;
+    this.#builder = new ObjectBuilder(builder.point);
+    this.#builderBytes = 0;
+    this.#first = position;
+    this.#storing++;
+    const { work, codec } = this.#options;
+    const before = this.#stored;
+    const setBacks = this.#setBacks;
+    const building = work.build(() => builder.build(range, codec));
+    this.#stored = (async () => {
+      let held = bytes;
       try {
-        await archive.store.put(archive.prefix + object.name, object.body, {
-          contentType: "application/x-ndjson+gzip",
-          metadata: metadataOf(object.expected),
-        });
-        return;
-      } catch (error) {
-        logger.error({ err: error, object: object.name, pauseMs }, "could not store an object, trying again");
-        await delay(pauseMs, undefined, { signal });
+        const object = await building;
+        held = object.body.length;
+        work.memory(held - bytes);
+        await before;
+        if (this.#setBacks !== setBacks) return;
+        await work.store(object);
+        if (this.#setBacks !== setBacks) return;
+        const { first, last } = range;
+        this.archived.append({ first, last, name: object.name, expected: object.expected });
+        work.stored(this, object.expected.records);
+      } finally {
+        this.#storing--;
+        work.memory(-held);
       }
-    }
+    })();
+    // Whoever waits sees the failure; a cut by age or size has nobody who waits.
+    this.#stored.catch(() => undefined);
   }
-}
 
-/** The offset behind a chain. */
-export function endOf(chain: readonly { last: bigint }[], start: bigint): bigint {
-  const last = chain.at(-1);
-  return last === undefined ? start : last.last + 1n;
+  /** Stores what was read; resolves when it and everything before is in the bucket. */
+  async flush(withMarkers = false): Promise<void> {
+    await this.#resuming;
+    this.cut(withMarkers);
+    await this.#stored;
+  }
+
+  #countMemory(): void {
+    const { bytes } = this.#builder;
+    this.#options.work.memory(bytes - this.#builderBytes);
+    this.#builderBytes = bytes;
+  }
+
+  #goOnAt(position: number, chain: Readonly<ChainPoint>): void {
+    this.#setBacks++;
+    this.#options.work.memory(-this.#builderBytes);
+    this.#builder = new ObjectBuilder(chain);
+    this.#builderBytes = 0;
+    this.#first = this.#position = position;
+  }
+
+  /** Finds where to go on: behind the last object whose metadata tells the chain. */
+  #resume(): void {
+    if (this.archived.objects === 0) return this.#goOnAt(0, chainStart);
+    this.#resuming = this.#findEnd(0n, chainStart).catch((error: unknown) => {
+      if (!this.#options.signal.aborted) this.#options.logger.error({ err: error }, "cannot go on");
+    });
+  }
+
+  /** @param start where to go on, and the chain there, when no object behind it is of use. */
+  async #findEnd(start: bigint, chain: Readonly<ChainPoint>): Promise<void> {
+    const { work, logger } = this.#options;
+    const { archived } = this;
+    const setBacks = this.#setBacks;
+    for (let last = archived.lastPending; last !== undefined; last = archived.lastPending) {
+      if (last.last < start) break;
+      const expected = await work.look(last.name);
+      // Set back meanwhile: an object was read back and found damaged, so it is known where to go on.
+      if (this.#setBacks !== setBacks) return;
+      if (expected !== undefined) return this.#goOnAt(Number(last.last) + 1, pointBehind(expected));
+      if (last !== archived.lastPending) continue;
+      logger.error({ object: last.name }, "the object's metadata is not the archiver's: exporting it again");
+      archived.dropLast();
+    }
+    const isBehindStart = archived.end > start;
+    this.#goOnAt(Number(archived.end), isBehindStart ? archived.verified : chain);
+  }
+
+  #skipLoss(position: number, low: bigint): Promise<void> {
+    const chain = this.#builder.point;
+    const from = this.archived.skipTo(low);
+    const loss =
+      `${partitionKey(this)}: offsets ${position} to ${from - 1n} were deleted from Kafka ` +
+      "before they were archived";
+    this.losses.push(loss);
+    this.#options.logger.error({ partition: partitionKey(this) }, loss);
+    return this.#findEnd(from, chain);
+  }
 }

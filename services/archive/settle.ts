@@ -5,9 +5,8 @@ import type { LogEnd } from "../bus/log-reader.ts";
 import type { Logger } from "../core/log.ts";
 import type { ClusterArchive } from "./cluster-archive.ts";
 import type { Exporter } from "./exporter.ts";
-import { type InventoryPartition, takeInventory, type WantedPartition } from "./inventory.ts";
+import type { InventoryPartition } from "./inventory.ts";
 import type { TopicContent } from "./manifest-compare.ts";
-import type { PartitionExport } from "./partition-export.ts";
 import { SealError } from "./seal-error.ts";
 import type { SealStep } from "./seal-progress.ts";
 import { ArchiveStoreError } from "./store.ts";
@@ -33,24 +32,26 @@ const progressEveryMs = 500;
  * @throws SealError when something cannot be exported; ArchiveStoreError; the signal's reason.
  */
 export async function settle(options: SettleOptions, rounds: number): Promise<TopicContent[] | undefined> {
-  const { archive, exporter, onProgress, logger, signal } = options;
+  const { exporter, onProgress, logger, signal } = options;
   for (let round = 0; round < rounds; round++) {
     signal.throwIfAborted();
     const ends = await exportToEnds(options);
-    onProgress({ state: "verifying", message: "looking at what the bucket holds" });
-    const wanted = await wantedPartitions(options, ends);
-    const { partitions, damages } = await takeInventory(archive, wanted, (records) =>
-      onProgress({ state: "verifying", message: `read back ${records} records`, counts: { records } }),
+    const { partitions, damages } = await exporter.inventory(ends, signal, ({ objects, readBack }) =>
+      onProgress({
+        state: "verifying",
+        message: `read back ${readBack} of ${objects} objects`,
+        counts: { records: readBack, ofRecords: objects },
+      }),
     );
+    const lost = damages.filter(({ repairable }) => !repairable);
+    if (lost.length > 0) {
+      const reasons = lost.map(({ reason }) => reason).join("; ");
+      throw new SealError(
+        `${reasons}, and its topic no longer exists in Kafka: it cannot be exported again.`,
+      );
+    }
     for (const damage of damages) {
       logger.error({ ...damage, from: String(damage.from) }, "damage in the bucket, exporting again");
-      const exporting = exporter.partition(partitionKey(damage));
-      if (exporting === undefined) {
-        throw new SealError(
-          `${damage.reason}, and its topic no longer exists in Kafka: it cannot be exported again.`,
-        );
-      }
-      exporting.setBack(damage.from, damage.object);
     }
     if (damages.length === 0 && sameEnds(ends, await exportToEnds(options))) return byTopic(partitions);
   }
@@ -95,34 +96,6 @@ async function exportToEnds(options: SettleOptions): Promise<LogEnd[]> {
     ended.abort();
     clearInterval(timer);
   }
-}
-
-/** The live partitions, and those of which only the bucket knows. */
-async function wantedPartitions(
-  { archive, exporter }: SettleOptions,
-  ends: LogEnd[],
-): Promise<WantedPartition[]> {
-  const wanted = ends.map(({ topic, partition, end }): WantedPartition => {
-    const exporting = exporter.partition(partitionKey({ topic, partition }));
-    return { topic, partition, end, ...from(exporting) };
-  });
-  const live = new Set(wanted.map(partitionKey));
-  for (const [key, [range]] of await archive.ranges()) {
-    if (range === undefined || live.has(key)) continue;
-    const { topic, partition } = range;
-    wanted.push({ topic, partition, end: undefined, ...from(exporter.partition(key)) });
-  }
-  return wanted;
-}
-
-function from(
-  exporting: PartitionExport | undefined,
-): Pick<WantedPartition, "starts" | "stored" | "unusable"> {
-  return {
-    starts: exporting?.starts ?? [0n],
-    stored: exporting?.stored,
-    unusable: exporting?.unusable ?? new Set(),
-  };
 }
 
 function sameEnds(before: readonly LogEnd[], after: readonly LogEnd[]): boolean {

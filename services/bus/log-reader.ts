@@ -1,36 +1,33 @@
 /**
  * Reads every partition of every topic, all day: finds new topics, fetches from each broker what it leads, and hands
- * over records in order. Several brokers are read at once; a partition whose receiver is busy holds back only its broker.
+ * over records in order. Several brokers are read at once; a partition whose receiver is busy holds back only its
+ * broker. While one answer is handed over the next one is on its way, never more.
  */
 import type { Kafka } from "kafkajs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../core/log.ts";
-import {
-  type Cluster,
-  committedRecords,
-  createCluster,
-  type FetchRequestTopic,
-  type LogRecord,
-  partitionKey,
-  readCommitted,
-} from "./kafka-log.ts";
+import { type FetchedLog, fetchLogs, offsetOutOfRange } from "./fetch.ts";
+import { committedBatches, endOfBatches } from "./fetched-batches.ts";
+import { type Cluster, createCluster, type LogRecord, partitionKey } from "./kafka-log.ts";
 import { topicOffsets } from "./topic-offsets.ts";
 
 /** Receives one partition. */
 export interface PartitionReceiver {
   readonly topic: string;
   readonly partition: number;
-  /** The next offset wanted. */
-  readonly position: bigint;
+  /** The next offset wanted; undefined while that is not known yet. */
+  readonly position: bigint | undefined;
   /** Set when this partition must not be read any more. */
   readonly broken: string | undefined;
   /**
-   * Takes what was read from offset `from` on; records below the position are old, a `from` above it is out of date.
-   * @param end the offset behind what was read; it becomes the position.
+   * Takes a batch, read from offset `from` on; records below the position are old, a `from` above it is out of date.
+   * @param end the offset behind the batch; it becomes the position.
    */
   take(from: bigint, records: readonly LogRecord[], end: bigint): Promise<void>;
   /** The position is outside of the log, which has records from `low` to before `high`. */
   outOfRange(low: bigint, high: bigint): void;
+  /** The topic exists no more. @param end the last that was known of where its log ended. */
+  deleted?(end: bigint | undefined): void;
 }
 
 /** Arguments of {@link LogReader}. */
@@ -39,7 +36,7 @@ export interface LogReaderOptions {
   logger: Logger;
   /** Makes the receiver of a partition that was not known before. */
   open: (topic: string, partition: number) => PartitionReceiver;
-  /** Called after each round of a broker, also when nothing came. */
+  /** Called after each round of a broker, also when nothing came or reading failed. */
   onProgress: () => void;
   /** Time between two looks for new topics, in milliseconds. Default 2,000. */
   discoverEveryMs?: number;
@@ -58,12 +55,21 @@ interface Reading {
   /** When the last answered fetch was sent, and the end of the log that it told. */
   fetchedAt: number;
   end: bigint | undefined;
+  /** Where to fetch next, while what was fetched before is still being handed over. */
+  ahead: bigint | undefined;
+  /** When the partition's last fetch failed on its own, and it is left out for a moment. */
+  failedAt: number;
+  failure: string | undefined;
 }
 
-/** Bytes of one fetch, and of one partition in it: what bounds memory per broker. */
+/** Bytes of one fetch, and of one partition in it: with the one on its way, what bounds memory per broker. */
 const fetchBytes = 4 * 1024 * 1024;
 const partitionBytes = 1024 * 1024;
-/** How long a broker may hold an empty fetch. */
+/**
+ * A broker holds a fetch until it has so much, or so long: few requests however many partitions get a record now and
+ * then, and whoever waits for the ends of the logs is not kept waiting.
+ */
+const fetchMinBytes = 64 * 1024;
 const fetchWaitMs = 250;
 const pauseAfterErrorMs = 200;
 
@@ -80,6 +86,8 @@ export class LogReader {
   #discovering: Promise<void> | undefined;
   #discovery: Promise<void> = Promise.resolve();
   #kafkaClusterId = "";
+  /** How many wait for the logs' ends: then brokers do not hold back what little they have. */
+  #waiting = 0;
 
   constructor(options: LogReaderOptions) {
     this.#options = options;
@@ -114,7 +122,8 @@ export class LogReader {
   behind(): Map<string, bigint> {
     const byTopic = new Map<string, bigint>();
     for (const { receiver, end } of this.#readings.values()) {
-      const lag = end === undefined || end < receiver.position ? 0n : end - receiver.position;
+      const { position } = receiver;
+      const lag = end === undefined || position === undefined || end < position ? 0n : end - position;
       byTopic.set(receiver.topic, (byTopic.get(receiver.topic) ?? 0n) + lag);
     }
     return byTopic;
@@ -126,24 +135,23 @@ export class LogReader {
    * @throws the signal's reason; Error when a partition cannot be read to its end at all.
    */
   async readToEnds(signal: AbortSignal): Promise<LogEnd[]> {
-    const since = performance.now();
-    await this.discover();
-    for (;;) {
-      const open = [...this.#readings.values()].filter(
-        ({ fetchedAt, end, receiver }) => fetchedAt < since || end === undefined || receiver.position < end,
-      );
-      const broken = open.flatMap(({ receiver }) => receiver.broken ?? []);
-      if (broken.length > 0) throw new Error(broken.join("; "));
-      if (open.length === 0) break;
-      if (signal.aborted) {
-        const names = open.map(
-          ({ receiver, end }) => `${partitionKey(receiver)} at ${receiver.position} of ${end ?? "?"}`,
+    this.#waiting++;
+    try {
+      const since = performance.now();
+      await this.discover();
+      for (;;) {
+        const open = [...this.#readings.values()].filter(
+          ({ fetchedAt, end, receiver: { position } }) =>
+            fetchedAt < since || end === undefined || position === undefined || position < end,
         );
-        throw new Error(
-          `not read to the end: ${names.join(", ")}. Brokers may be down, or a transaction is still open.`,
-        );
+        const broken = open.flatMap(({ receiver }) => receiver.broken ?? []);
+        if (broken.length > 0) throw new Error(broken.join("; "));
+        if (open.length === 0) break;
+        if (signal.aborted) throw new Error(notReadToTheEnd(open));
+        await delay(20);
       }
-      await delay(20);
+    } finally {
+      this.#waiting--;
     }
     return [...this.#readings.values()].map(({ receiver: { topic, partition }, end }) => ({
       topic,
@@ -174,16 +182,25 @@ export class LogReader {
         const known = this.#readings.get(key);
         if (known === undefined) {
           const receiver = this.#options.open(topic, partition);
-          this.#readings.set(key, { receiver, leader, fetchedAt: -1, end: undefined });
+          this.#readings.set(key, {
+            receiver,
+            leader,
+            fetchedAt: -1,
+            end: undefined,
+            ahead: undefined,
+            failedAt: -Infinity,
+            failure: undefined,
+          });
         } else {
           known.leader = leader;
         }
       }
     }
-    for (const key of this.#readings.keys()) {
+    for (const [key, { receiver, end }] of this.#readings) {
       if (found.has(key)) continue;
-      this.#options.logger.warn({ partition: key }, "the topic was deleted; what is archived of it stays");
+      this.#options.logger.warn({ partition: key }, "the topic was deleted");
       this.#readings.delete(key);
+      receiver.deleted?.(end);
     }
     if (this.#abort.signal.aborted) return;
     for (const { leader } of this.#readings.values()) {
@@ -210,84 +227,172 @@ export class LogReader {
   /** Reads from one broker until it leads nothing. Never rejects. */
   async #readBroker(nodeId: number): Promise<void> {
     let lastWarning = -Infinity;
+    const order: Reading[] = [];
+    let handing: Promise<void> = Promise.resolve();
     while (!this.#abort.signal.aborted) {
       try {
-        if (!(await this.#readOnce(nodeId))) return;
+        const fetched = await this.#fetch(nodeId, order);
+        await handing;
+        if (fetched === undefined) return;
         this.#options.onProgress();
+        handing = this.#handOver(fetched);
+        // Awaited above; until then a rejection has nobody who sees it.
+        handing.catch(() => undefined);
       } catch (error) {
+        await handing.catch(() => undefined);
+        handing = Promise.resolve();
         if (this.#abort.signal.aborted) return;
         if (performance.now() - lastWarning > 10_000) {
           lastWarning = performance.now();
           this.#options.logger.warn({ err: error, broker: nodeId }, "reading failed, trying again");
         }
-        await this.#recover(error).catch((failure: unknown) => {
-          this.#options.logger.debug({ err: failure }, "the brokers' metadata is not available yet");
-        });
+        for (const reading of order) reading.ahead = undefined;
+        this.#options.onProgress();
+        await this.#refresh();
         await delay(pauseAfterErrorMs);
       }
     }
+    await handing.catch(() => undefined);
   }
 
-  /** One fetch from one broker. @returns whether the broker leads anything. */
-  async #readOnce(nodeId: number): Promise<boolean> {
-    const led = [...this.#readings.values()].filter((reading) => reading.leader === nodeId);
-    if (led.length === 0) return false;
-    const wanted = led.filter(({ receiver }) => receiver.broken === undefined);
-    if (wanted.length === 0) {
-      await delay(fetchWaitMs);
-      return true;
-    }
-    const from = new Map<string, bigint>();
-    const topics = new Map<string, FetchRequestTopic>();
-    for (const { receiver } of wanted) {
-      const { topic, partition, position } = receiver;
-      from.set(partitionKey(receiver), position);
-      const request = topics.get(topic) ?? { topic, partitions: [] };
-      request.partitions.push({ partition, fetchOffset: position.toString(), maxBytes: partitionBytes });
-      topics.set(topic, request);
+  /**
+   * One fetch from one broker.
+   * @param order what the broker leads, in the order in which it is to be served: what brought something goes to the
+   *   end, so everything has its turn however much comes from others.
+   * @returns nothing when the broker leads nothing.
+   */
+  async #fetch(nodeId: number, order: Reading[]): Promise<FetchedFrom[] | undefined> {
+    this.#updateOrder(nodeId, order);
+    if (order.length === 0) return undefined;
+    const now = performance.now();
+    const from = new Map<string, { reading: Reading; offset: bigint }>();
+    const targets = order.flatMap((reading) => {
+      const { receiver, ahead, failedAt } = reading;
+      const offset = ahead ?? receiver.position;
+      if (receiver.broken !== undefined || offset === undefined) return [];
+      if (now - failedAt < pauseAfterErrorMs) return [];
+      from.set(partitionKey(receiver), { reading, offset });
+      return [{ topic: receiver.topic, partition: receiver.partition, offset }];
+    });
+    if (targets.length === 0) {
+      await delay(this.#waiting > 0 ? 10 : fetchWaitMs / 5);
+      return [];
     }
     const sentAt = performance.now();
     const broker = await this.#cluster.findBroker({ nodeId });
-    const { responses } = await broker.fetch({
-      maxWaitTime: fetchWaitMs,
-      minBytes: 1,
+    const logs = await fetchLogs(broker, {
+      targets,
+      minBytes: this.#waiting > 0 ? 1 : fetchMinBytes,
+      maxWaitMs: this.#waiting > 0 ? 20 : fetchWaitMs,
       maxBytes: fetchBytes,
-      isolationLevel: readCommitted,
-      topics: [...topics.values()],
+      partitionBytes,
     });
-    await Promise.all(
-      responses.flatMap(({ topicName: topic, partitions }) =>
-        partitions.map(async (fetched) => {
-          const key = partitionKey({ topic, partition: fetched.partition });
-          const reading = this.#readings.get(key);
-          const position = from.get(key);
-          if (reading === undefined || position === undefined) return;
-          const { messages, end } = committedRecords(topic, fetched);
-          if (end !== undefined) await reading.receiver.take(position, messages, end);
-          reading.end = BigInt(fetched.highWatermark);
-          reading.fetchedAt = sentAt;
-        }),
-      ),
-    );
-    return true;
+    const served = new Set<Reading>();
+    const fetched = logs.flatMap((log) => {
+      const { reading, offset } = from.get(partitionKey(log)) ?? {};
+      if (reading === undefined || offset === undefined) return [];
+      const end = log.errorCode === 0 ? endOfBatches(log.batches) : undefined;
+      if (end !== undefined) {
+        served.add(reading);
+        reading.ahead = end;
+      }
+      return [{ log, reading, offset, sentAt }];
+    });
+    if (served.size > 0) {
+      const waiting = order.filter((reading) => !served.has(reading));
+      order.splice(0, order.length, ...waiting, ...served);
+    }
+    return fetched;
   }
 
-  async #recover(error: unknown): Promise<void> {
-    const { name, topic, partition } = error as { name: string; topic?: string; partition?: number };
-    if (name === "KafkaJSOffsetOutOfRange" && topic !== undefined && partition !== undefined) {
-      const reading = this.#readings.get(partitionKey({ topic, partition }));
-      const admin = this.#options.kafka.admin();
-      await admin.connect();
-      try {
-        const offsets = await topicOffsets(admin, topic);
-        const found = offsets.find((entry) => entry.partition === partition);
-        if (found !== undefined) reading?.receiver.outOfRange(BigInt(found.low), BigInt(found.high));
-      } finally {
-        await admin.disconnect();
-      }
-      return;
-    }
-    await this.#cluster.refreshMetadata();
-    await this.discover();
+  #updateOrder(nodeId: number, order: Reading[]): void {
+    const led = new Set([...this.#readings.values()].filter(({ leader }) => leader === nodeId));
+    const kept = order.filter((reading) => led.delete(reading));
+    if (kept.length !== order.length || led.size > 0) order.splice(0, order.length, ...led, ...kept);
   }
+
+  /** Hands over what was fetched, partition by partition: whoever takes it may be slow, so no more is unpacked meanwhile. */
+  async #handOver(fetched: readonly FetchedFrom[]): Promise<void> {
+    let needsRefresh = false;
+    for (const { log, reading, offset, sentAt } of fetched) {
+      const { receiver } = reading;
+      try {
+        if (log.errorCode === offsetOutOfRange) await this.#askForRange(receiver);
+        else if (log.errorCode !== 0) {
+          needsRefresh = true;
+          throw new Error(`the broker answered error code ${log.errorCode}`);
+        }
+        for (const { records, end } of committedBatches(log)) await receiver.take(offset, records, end);
+        reading.failure = undefined;
+      } catch (error) {
+        this.#failed(reading, error);
+        continue;
+      } finally {
+        // Set back meanwhile, or not all was taken: what is fetched already is out of date.
+        if (reading.ahead !== undefined && receiver.position !== reading.ahead) {
+          const behindThis = endOfBatches(log.batches);
+          if (behindThis === undefined || receiver.position !== behindThis) reading.ahead = undefined;
+        }
+      }
+      if (log.errorCode !== 0) continue;
+      reading.end = log.highWatermark;
+      reading.fetchedAt = sentAt;
+    }
+    if (needsRefresh) await this.#refresh();
+  }
+
+  #failed(reading: Reading, error: unknown): void {
+    reading.ahead = undefined;
+    reading.failedAt = performance.now();
+    const failure = (error as Error).message;
+    // Once for each reason: it is tried again five times a second.
+    if (reading.failure === failure) return;
+    reading.failure = failure;
+    this.#options.logger.warn(
+      { err: error, partition: partitionKey(reading.receiver) },
+      "reading a partition failed, trying again",
+    );
+  }
+
+  async #askForRange(receiver: PartitionReceiver): Promise<void> {
+    const admin = this.#options.kafka.admin();
+    await admin.connect();
+    try {
+      const offsets = await topicOffsets(admin, receiver.topic);
+      const found = offsets.find(({ partition }) => partition === receiver.partition);
+      if (found !== undefined) receiver.outOfRange(BigInt(found.low), BigInt(found.high));
+    } finally {
+      await admin.disconnect();
+    }
+  }
+
+  /** Leaders and topics may be others now. */
+  async #refresh(): Promise<void> {
+    try {
+      await this.#cluster.refreshMetadata();
+      await this.discover();
+    } catch (error) {
+      this.#options.logger.debug({ err: error }, "the brokers' metadata is not available yet");
+    }
+  }
+}
+
+interface FetchedFrom {
+  log: FetchedLog;
+  reading: Reading;
+  /** The offset that was asked for, and when. */
+  offset: bigint;
+  sentAt: number;
+}
+
+function notReadToTheEnd(open: readonly Reading[]): string {
+  const shown = open
+    .slice(0, 20)
+    .map(
+      ({ receiver, end, failure }) =>
+        `${partitionKey(receiver)} at ${receiver.position ?? "?"} of ${end ?? "?"}` +
+        (failure === undefined ? "" : ` (${failure})`),
+    );
+  if (open.length > shown.length) shown.push(`and ${open.length - shown.length} more`);
+  return `not read to the end: ${shown.join(", ")}. Brokers may be down, or a transaction is still open.`;
 }

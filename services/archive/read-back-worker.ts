@@ -1,0 +1,42 @@
+/**
+ * The thread that reads archived objects back: unpacks, decodes every line and computes the chain anew from the bytes
+ * alone. It shares nothing with the code that wrote them.
+ */
+import { setPriority } from "node:os";
+import { parentPort } from "node:worker_threads";
+import type { OffsetRange } from "./layout.ts";
+import { type ObjectContent, scanObject } from "./object.ts";
+import type { ChainPoint } from "./record-hash.ts";
+
+/** What is asked of the thread; the body's memory goes over to it. */
+export interface ScanRequest {
+  id: number;
+  name: string;
+  range: OffsetRange;
+  body: Uint8Array;
+  before: Readonly<ChainPoint>;
+}
+
+/** What the thread answers: what the object holds, or why it cannot be read. */
+export interface ScanAnswer {
+  id: number;
+  content?: ObjectContent;
+  failure?: string;
+}
+
+/** Behind the export and everything else on the machine (Linux counts this per thread); 0 is usual. */
+const niceness = 10;
+try {
+  setPriority(niceness);
+} catch {
+  // Then it runs beside them.
+}
+
+parentPort?.on("message", ({ id, name, range, body, before }: ScanRequest) => {
+  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+  scanObject(name, range, bytes, before).then(
+    (content) => parentPort?.postMessage({ id, content } satisfies ScanAnswer),
+    (error: unknown) =>
+      parentPort?.postMessage({ id, failure: (error as Error).message } satisfies ScanAnswer),
+  );
+});
