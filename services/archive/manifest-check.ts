@@ -74,7 +74,8 @@ export function listingProblems(manifest: Manifest, listed: ReadonlyMap<string, 
   return problems;
 }
 
-function fileProblems(
+/** Whether an object is what the manifest says. @param found as the bucket lists it; undefined when it does not. */
+export function fileProblems(
   { name, bytes, etag }: { name: string } & ListedFile,
   found: ListedFile | undefined,
 ): string[] {

@@ -27,6 +27,9 @@ export async function listGenerations(archive: ClusterArchive): Promise<number[]
     .sort((a, b) => a - b);
 }
 
+const isWhole = (archive: ClusterArchive, manifest: Manifest): boolean =>
+  inconsistencies(archive.identity, manifest).length === 0;
+
 /** Looks for the newest whole manifest. @throws ArchiveStoreError */
 export async function readManifestHistory(archive: ClusterArchive): Promise<ManifestHistory> {
   const damages: string[] = [];
@@ -62,22 +65,30 @@ export async function readManifestHistory(archive: ClusterArchive): Promise<Mani
 
 /**
  * Sees to it that the manifest stands in the bucket, as its generation's and as the one that counts, and reads both back.
- * @throws ArchiveStoreError; SealError when something else is read than was written.
+ * @throws ArchiveStoreError; SealError when something else is read than was written, or the generation was given to another.
  */
 export async function ensureManifest(archive: ClusterArchive, manifest: Manifest): Promise<void> {
   const wanted = canonicalJson(manifest);
-  const stands = async (name: string): Promise<boolean> => {
+  const standing = async (name: string): Promise<Manifest | undefined> => {
     try {
-      return canonicalJson(await archive.read(name, manifestSchema)) === wanted;
+      return await archive.read(name, manifestSchema);
     } catch (error) {
       if (!(error instanceof ArchiveDocumentError)) throw error;
-      return false;
+      return undefined;
     }
   };
   for (const name of [manifestName(manifest.generation), documents.manifest]) {
-    if (await stands(name)) continue;
+    const former = await standing(name);
+    if (former !== undefined && canonicalJson(former) === wanted) continue;
+    if (name !== documents.manifest && former !== undefined && isWhole(archive, former)) {
+      throw new SealError(
+        `${archive.prefix}${name} was written by somebody else meanwhile (request ${former.requestId}): ` +
+          "do two archivers run? Stop one of them, then request the seal again.",
+      );
+    }
     await archive.write(name, manifest);
-    if (!(await stands(name))) {
+    const written = await standing(name);
+    if (written === undefined || canonicalJson(written) !== wanted) {
       throw new SealError(
         `${archive.prefix}${name} read back from the bucket is not what was written. Request the seal again.`,
       );

@@ -20,7 +20,7 @@ import { ensureManifest, readManifestHistory } from "./manifest-history.ts";
 import { strangeKafka } from "./own-kafka.ts";
 import { SealError } from "./seal-error.ts";
 import { settle, type SettleOptions } from "./settle.ts";
-import { besideProblems } from "./verify.ts";
+import { storedProblems } from "./verify.ts";
 
 /** A command that has no terminal state. */
 export interface OpenCommandSummary {
@@ -98,7 +98,7 @@ export async function seal(options: SealOptions): Promise<Seal> {
     onProgress({ state: "verifying", message });
     const topics = await settle(options, roundsBeforeDrain);
     const unchanged = topics !== undefined && sameContent(newest, topics);
-    if (unchanged && (await besideProblems(archive, newest)).length === 0) {
+    if (unchanged && (await storedProblems(archive, newest)).length === 0) {
       await ensureManifest(archive, newest);
       demandNoLosses(newest);
       return { manifest: newest, unchanged };
@@ -164,7 +164,10 @@ async function waitForDrain(options: SealOptions): Promise<void> {
       counts: { services, ofServices },
     });
     if (performance.now() > deadline) {
-      const open = await options.openCommands?.(signal);
+      const open = await options.openCommands?.(signal).catch((error: unknown) => {
+        options.logger.error({ err: error }, "could not look for open commands");
+        return undefined;
+      });
       throw new SealError(
         `Not drained within ${drainTimeoutMs / 1_000} s: ${waiting.join(", ")}. ` +
           `${open === undefined || open.length === 0 ? "" : `Open commands:\n${list(open.map(describe))}\n`}` +

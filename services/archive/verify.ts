@@ -7,7 +7,7 @@ import { ArchiveDocumentError, type ClusterArchive } from "./cluster-archive.ts"
 import { mapConcurrently } from "./concurrency.ts";
 import { type Manifest, type ManifestEvidence, manifestSchema, openedSchema } from "./documents.ts";
 import { documents } from "./layout.ts";
-import { type ListedFile, listingProblems, manifestProblems } from "./manifest-check.ts";
+import { fileProblems, type ListedFile, listingProblems, manifestProblems } from "./manifest-check.ts";
 import { expectedOfListed } from "./object.ts";
 import { ObjectProblem, readListedObject } from "./read-archive.ts";
 
@@ -68,11 +68,12 @@ const maximumProblems = 50;
  */
 export async function verifyArchive(archive: ClusterArchive, options: VerifyOptions): Promise<Verification> {
   const { mode, onProgress, signal } = options;
-  const problems: string[] = [];
+  const problems = new Set<string>();
+  const add = (found: readonly string[]): void => found.forEach((problem) => problems.add(problem));
   const result: Verification = {
     mode,
     verified: false,
-    problems,
+    problems: [],
     topics: 0,
     messages: 0,
     messagesByTopic: {},
@@ -80,15 +81,15 @@ export async function verifyArchive(archive: ClusterArchive, options: VerifyOpti
     bytes: 0,
     manifest: undefined,
   };
-  const manifest = await readManifest(archive, problems);
-  if (manifest === undefined) return result;
+  const { manifest, problem } = await readManifest(archive);
+  if (manifest === undefined) return { ...result, problems: [problem] };
   result.manifest = manifest;
   result.topics = manifest.topics.length;
-  problems.push(
-    ...manifestProblems(archive.identity, manifest),
-    ...(await openedProblems(archive, manifest)),
-    ...(await besideProblems(archive, manifest)),
-  );
+  const listed = await listFiles(archive);
+  add(manifestProblems(archive.identity, manifest));
+  add(await openedProblems(archive, manifest));
+  add(listingProblems(manifest, listed));
+  add(await carryOverProblems(archive, manifest));
 
   const objects = manifest.topics.flatMap(({ topic, partitions }) => {
     result.messagesByTopic[topic] = 0;
@@ -97,18 +98,17 @@ export async function verifyArchive(archive: ClusterArchive, options: VerifyOpti
     );
   });
   const ofBytes = objects.reduce((bytes, { object }) => bytes + object.bytes, 0);
-  const bad = new Set(problems.map((problem) => problem.slice(0, problem.indexOf(": "))));
   await mapConcurrently(objects, mode === "deep" ? concurrency : 1, async ({ topic, object, expected }) => {
     signal?.throwIfAborted();
     try {
       if (mode === "deep") await readListedObject(archive, object, expected);
-      if (!bad.has(object.name)) {
+      if (fileProblems(object, listed.get(object.name)).length === 0) {
         result.messages += object.records;
         result.messagesByTopic[topic] = (result.messagesByTopic[topic] ?? 0) + object.records;
       }
     } catch (error) {
       if (!(error instanceof ObjectProblem)) throw error;
-      if (!problems.includes(error.message)) problems.push(error.message);
+      problems.add(error.message);
     }
     result.objects++;
     result.bytes += object.bytes;
@@ -116,15 +116,16 @@ export async function verifyArchive(archive: ClusterArchive, options: VerifyOpti
     onProgress?.({ objects: result.objects, ofObjects: objects.length, messages, bytes, ofBytes });
   });
   if (mode === "deep") {
-    for (const file of manifest.evidence) problems.push(...(await evidenceProblems(archive, file)));
+    for (const file of manifest.evidence) add(await evidenceProblems(archive, file));
   }
-  if (problems.length === 0 && result.messages !== manifest.totals.records) {
-    problems.push(`${result.messages} records are right, the manifest says ${manifest.totals.records}`);
+  if (problems.size === 0 && result.messages !== manifest.totals.records) {
+    problems.add(`${result.messages} records are right, the manifest says ${manifest.totals.records}`);
   }
-  if (problems.length > maximumProblems) {
-    problems.splice(maximumProblems, Infinity, `and ${problems.length - maximumProblems} more`);
+  result.problems = [...problems];
+  if (problems.size > maximumProblems) {
+    result.problems.splice(maximumProblems, Infinity, `and ${problems.size - maximumProblems} more`);
   }
-  result.verified = problems.length === 0;
+  result.verified = problems.size === 0;
   return result;
 }
 
@@ -132,34 +133,39 @@ export async function verifyArchive(archive: ClusterArchive, options: VerifyOpti
  * What is wrong with the files that a manifest lists, as one listing of the bucket and the carry-over file show it.
  * @throws ArchiveStoreError
  */
-export async function besideProblems(archive: ClusterArchive, manifest: Manifest): Promise<string[]> {
-  const listed = new Map<string, ListedFile>();
-  for (const { key, bytes, etag } of await archive.store.list(archive.prefix)) {
-    listed.set(key.slice(archive.prefix.length), { bytes, etag });
-  }
-  const problems = listingProblems(manifest, listed);
-  if (manifest.carryOver !== null) {
-    const { name, sha256 } = manifest.carryOver;
-    const stored = await archive.get(name);
-    if (stored === undefined) problems.push(`${name}: is missing in the bucket`);
-    else if (hash("sha256", stored.body) !== sha256) {
-      problems.push(`${name}: its bytes are not those that were written (SHA-256 differs)`);
-    }
-  }
-  return problems;
+export async function storedProblems(archive: ClusterArchive, manifest: Manifest): Promise<string[]> {
+  return [
+    ...listingProblems(manifest, await listFiles(archive)),
+    ...(await carryOverProblems(archive, manifest)),
+  ];
 }
 
-async function readManifest(archive: ClusterArchive, problems: string[]): Promise<Manifest | undefined> {
+/** Everything below the archive's prefix, by name. */
+async function listFiles(archive: ClusterArchive): Promise<Map<string, ListedFile>> {
+  const listed = await archive.store.list(archive.prefix);
+  return new Map(
+    listed.map(({ key, bytes, etag }) => [key.slice(archive.prefix.length), { bytes, etag }] as const),
+  );
+}
+
+async function carryOverProblems(archive: ClusterArchive, { carryOver }: Manifest): Promise<string[]> {
+  if (carryOver === null) return [];
+  const { name, sha256 } = carryOver;
+  const stored = await archive.get(name);
+  if (stored === undefined) return [`${name}: is missing in the bucket`];
+  if (hash("sha256", stored.body) === sha256) return [];
+  return [`${name}: its bytes are not those that were written (SHA-256 differs)`];
+}
+
+async function readManifest(
+  archive: ClusterArchive,
+): Promise<{ manifest: Manifest | undefined; problem: string }> {
+  const problem = `${archive.prefix}${documents.manifest} is missing: not sealed`;
   try {
-    const manifest = await archive.read(documents.manifest, manifestSchema);
-    if (manifest === undefined) {
-      problems.push(`${archive.prefix}${documents.manifest} is missing: not sealed`);
-    }
-    return manifest;
+    return { manifest: await archive.read(documents.manifest, manifestSchema), problem };
   } catch (error) {
     if (!(error instanceof ArchiveDocumentError)) throw error;
-    problems.push(error.message);
-    return undefined;
+    return { manifest: undefined, problem: error.message };
   }
 }
 
