@@ -16,6 +16,8 @@ import type { BenchWorld } from "./world.ts";
 
 /** Between two looks; what is measured takes seconds. */
 const pollMs = 50;
+/** Between two looks at the metrics, which cost the archiver something to tell. */
+const metricsPollMs = 200;
 /** From the process's start to the first answer of its HTTP port. */
 const startDeadlineMs = 60_000;
 /** A stop stores what waits and writes the CPU profile. */
@@ -90,7 +92,9 @@ export class ArchiverProcess {
   async stored(topic: string, records: number): Promise<void> {
     await this.#until(`stored ${records} records`, measurementDeadlineMs, async () => {
       const metrics = await this.#metrics();
-      return readGauge(metrics ?? "", "trading_archived_records_total", topic) >= records;
+      if (readGauge(metrics ?? "", "trading_archived_records_total", topic) >= records) return true;
+      await delay(metricsPollMs - pollMs);
+      return false;
     });
   }
 
@@ -105,7 +109,9 @@ export class ArchiverProcess {
       const progress = await this.#archive.read(documents.sealProgress, sealProgressSchema);
       if (progress?.requestId !== requestId) return false;
       if (progress.state === "failed")
-        throw new MeasurementError(`the archiver could not seal: ${progress.message}`);
+        throw new MeasurementError(
+          `the archiver could not seal: ${progress.message} Its last words:\n${this.#lastWords}`,
+        );
       return progress.state === "sealed";
     });
   }
