@@ -121,6 +121,90 @@ describe("networks", () => {
   });
 });
 
+describe("networks, in particular", () => {
+  test("a route's gateway is not the network's own, and 172.31.1.1 is nobody's", async () => {
+    const subnets = [{ type: "cloud", network_zone: "eu-central", ip_range: "172.31.1.0/24" }];
+    const made = await client.expect(201, "POST", "/networks", {
+      name: "n5",
+      ip_range: "172.31.0.0/16",
+      subnets,
+    });
+    const path = `/networks/${made.network.id}`;
+    const route = { destination: "192.168.0.0/24", gateway: "172.31.0.1" };
+    await client.refused("invalid_input", "POST", `${path}/actions/add_route`, route);
+    const { server } = await client.expect(201, "POST", "/servers", {
+      name: "member",
+      server_type: "cpx22",
+      image: "debian-12",
+      networks: [made.network.id],
+    });
+    const members = async () => {
+      const { body } = await client.request("GET", `${path}/members`);
+      return (body as unknown as { members: { id: number; ip: string; status: string; subnet: string }[] })
+        .members;
+    };
+    // The first free address would be .1.
+    const expected = {
+      type: "server",
+      id: server.id,
+      ip: "172.31.1.2",
+      alias_ips: [],
+      subnet: "172.31.1.0/24",
+    };
+    assert.deepEqual(await members(), [{ ...expected, status: "attaching" }]);
+    const { actions } = await client.expect(200, "GET", `/servers/${server.id}/actions`);
+    await client.wait(...actions);
+    assert.deepEqual(await members(), [{ ...expected, status: "ok" }]);
+    const attach = { network: made.network.id, ip: "172.31.1.1" };
+    const detached = await client.expect(201, "POST", `/servers/${server.id}/actions/detach_from_network`, {
+      network: made.network.id,
+    });
+    assert.equal((await members())[0]?.status, "detaching");
+    await client.wait(detached.action);
+    await client.refused(
+      "ip_not_available",
+      "POST",
+      `/servers/${server.id}/actions/attach_to_network`,
+      attach,
+    );
+  });
+
+  test("hold 50 subnets and 100 routes; a project 50 firewalls and 50 placement groups", async () => {
+    const range = (index: number) => `10.6.${index}.0/24`;
+    const subnets = Array.from({ length: 51 }, (_, index) => ({
+      type: "cloud",
+      network_zone: "eu-central",
+      ip_range: range(index),
+    }));
+    const routes = Array.from({ length: 101 }, (_, index) => ({
+      destination: `192.168.${index}.0/24`,
+      gateway: "10.6.1.1",
+    }));
+    const wish = { name: "n6", ip_range: "10.6.0.0/16" };
+    for (const much of [{ subnets }, { routes }])
+      await client.refused("resource_limit_exceeded", "POST", "/networks", { ...wish, ...much });
+    const most = { subnets: subnets.slice(1), routes: routes.slice(1) };
+    const { network } = await client.expect(201, "POST", "/networks", { ...wish, ...most });
+    await client.expect(204, "DELETE", `/networks/${network.id}`);
+    for (const [path, body] of [
+      ["/firewalls", {}],
+      ["/placement_groups", { type: "spread" }],
+    ] as const) {
+      const held = await client.request("GET", path);
+      const ids: number[] = [];
+      for (let count = held.body.meta.pagination.total_entries; count < 50; count += 1) {
+        const { firewall, placement_group: group } = await client.expect(201, "POST", path, {
+          name: `x${count}`,
+          ...body,
+        });
+        ids.push((firewall ?? group).id);
+      }
+      await client.refused("resource_limit_exceeded", "POST", path, { name: "one-more", ...body });
+      for (const id of ids) await client.expect(204, "DELETE", `${path}/${id}`);
+    }
+  });
+});
+
 describe("firewalls", () => {
   const rule = (changes: Record<string, unknown> = {}) => ({
     direction: "in",
@@ -262,6 +346,51 @@ describe("primary IPs", () => {
     const kept = await client.expect(200, "GET", path);
     assert.equal(kept.primary_ip.assignee_id, null);
     await client.expect(204, "DELETE", path);
+  });
+});
+
+describe("what was removed or is not simulated", () => {
+  test("datacenters are gone, and the actions of what is gone; other requests of a server are refused by name", async () => {
+    for (const path of ["/datacenters", "/datacenters/1"]) {
+      await client.refused("deprecated_api_endpoint", "GET", path);
+      assert.equal((await client.request("GET", path)).status, 410);
+    }
+    await client.refused("not_found", "GET", "/servers/1/actions");
+    const made = await client.expect(201, "POST", "/servers", {
+      name: "plain",
+      server_type: "cpx22",
+      image: "debian-12",
+    });
+    for (const name of ["rebuild", "change_type", "enable_rescue"]) {
+      const error = await client.refused(
+        "unsupported_error",
+        "POST",
+        `/servers/${made.server.id}/actions/${name}`,
+      );
+      assert.match(error.message, new RegExp(name));
+    }
+  });
+
+  test("taking a firewall off what it is not applied to does nothing", async () => {
+    const { firewall } = await client.expect(201, "POST", "/firewalls", { name: "idle" });
+    const { server } = await client.expect(201, "POST", "/servers", {
+      name: "bare",
+      server_type: "cpx22",
+      image: "debian-12",
+    });
+    const nothing = await client.expect(
+      201,
+      "POST",
+      `/firewalls/${firewall.id}/actions/remove_from_resources`,
+      {
+        remove_from: [
+          { type: "server", server: { id: server.id } },
+          { type: "label_selector", label_selector: { selector: "a=b" } },
+        ],
+      },
+    );
+    assert.deepEqual(nothing.actions, []);
+    await client.expect(204, "DELETE", `/firewalls/${firewall.id}`);
   });
 });
 

@@ -69,6 +69,20 @@ export class OpenApiChecker {
     this.#ajv.addSchema({ $id: "hetzner", $defs: convert(this.#document.components.schemas) as Schema });
   }
 
+  /** The operations of some kinds of resource: name (`GET /servers/{id}`), method, path, and the status of success. */
+  operations(kinds: readonly string[]) {
+    return Object.entries(this.#document.paths)
+      .filter(([template]) => kinds.includes(template.split("/")[1] ?? ""))
+      .flatMap(([template, methods]) =>
+        Object.entries(methods).flatMap(([method, { responses }]) => {
+          const success = Object.keys(responses ?? {}).find((status) => status.startsWith("2"));
+          if (success === undefined) return [];
+          const upper = method.toUpperCase();
+          return [{ name: `${upper} ${template}`, method: upper, template, success }];
+        }),
+      );
+  }
+
   /** The template of the document that a path is one of; literal parts win over parameters. */
   #template(path: string): string | undefined {
     const parts = path.split("/");
