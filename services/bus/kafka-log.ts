@@ -163,38 +163,9 @@ export interface LogRecord {
   /** Milliseconds since 1970, decimal. */
   timestamp: string;
   key: Buffer | null;
-  /** kafkajs hands headers over grouped by name: their order across different names is not known. */
+  /** In their order. */
   headers: readonly LogHeader[];
   value: Buffer | null;
-}
-
-/** The committed records of a fetch, as {@link committedMessages} finds them. */
-export function committedRecords(topic: string, fetched: FetchedPartition): Committed<LogRecord> {
-  const { messages, end } = committedMessages(fetched);
-  const { partition } = fetched;
-  return {
-    messages: messages.map(({ offset, timestamp, key, value, headers }) => ({
-      topic,
-      partition,
-      offset,
-      timestamp,
-      key,
-      headers: plainHeaders(headers),
-      value,
-    })),
-    end,
-  };
-}
-
-/** Headers with one name come as an array. */
-function plainHeaders(headers: Record<string, unknown>): LogHeader[] {
-  return Object.entries(headers).flatMap(([name, values]) =>
-    [values]
-      .flat()
-      // kafkajs mixes what objects inherit into headers of such names ("constructor").
-      .filter((value): value is Buffer | null => value === null || Buffer.isBuffer(value))
-      .map((value) => [name, value] as const),
-  );
 }
 
 /** A partition's name in maps and messages; topic names have no slash. */
