@@ -48,8 +48,17 @@ test("wrong keys and a bucket that is missing: archiver and gate end and say wha
       assert.match(log, words);
       assert.doesNotMatch(log, new RegExp(world.store.writer.secretAccessKey));
     }),
-    cluster.refused(keys, wrongSecret),
-    cluster.refused(missing, noBucket),
+    ...(
+      [
+        [wrongSecret, keys],
+        [noBucket, missing],
+      ] as const
+    ).map(async ([wrong, words]) => {
+      const { code, log } = await cluster.startGate(wrong).ended;
+      assert.equal(code, 1, log);
+      assert.match(log, /REFUSED/);
+      assert.match(log, words);
+    }),
   ]);
   assert.equal(await cluster.archive.get("manifest.json"), undefined);
 
@@ -90,7 +99,9 @@ test("a bucket so full that not even a request fits: the gate refuses and says s
     code: "QuotaExceeded",
     matches: ({ method }) => method !== "GET",
   });
-  await cluster.refused(/is full[^]*Raise its quota/, { S3_ENDPOINT: cluster.faults.endpoint });
+  const { code, log } = await cluster.startGate({ S3_ENDPOINT: cluster.faults.endpoint }).ended;
+  assert.equal(code, 1, log);
+  assert.match(log, /REFUSED[^]*is full[^]*Raise its quota/);
 });
 
 test("the S3 server is away for a while, during the day and during the seal", async () => {

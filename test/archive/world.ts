@@ -10,7 +10,7 @@ import path from "node:path";
 import type { Admin, Kafka, Producer } from "kafkajs";
 import { pino } from "pino";
 import { type LabKafka, startKafka } from "../../lab/kafka/index.ts";
-import { type LabObjectStore, startFaults, startObjectStore } from "../../lab/objectstore/index.ts";
+import { type LabObjectStore, startObjectStore } from "../../lab/objectstore/index.ts";
 import { ProcessRegistry } from "../../lab/processes.ts";
 import { type Opened } from "../../services/archive/documents.ts";
 import { type ClusterArchive, openArchive } from "../../services/archive/index.ts";
@@ -116,8 +116,7 @@ export class ArchiveWorld {
     await endPrograms();
     await this.removeTopics();
     const archive = this.archive(newClusterId());
-    const faults = await startFaults(this.store.endpoint);
-    const cluster = new TestCluster(this, archive, faults);
+    const cluster = await TestCluster.open(this, archive);
     this.#clusters.push(cluster);
     this.services.silent = false;
     if (Object.keys(topics).length > 0) await this.createTopics(topics);
@@ -162,10 +161,7 @@ export class ArchiveWorld {
   /** Ends everything and removes its files. */
   async stop(): Promise<void> {
     await endPrograms();
-    for (const { archive, faults } of this.#clusters) {
-      archive.store.close();
-      await faults.close();
-    }
+    for (const cluster of this.#clusters) await cluster.close();
     await this.services.stop();
     await Promise.all([this.producer.disconnect(), this.admin.disconnect()]);
     await this.#registry.stopAll();
