@@ -3,6 +3,7 @@
  * come through the bucket because whoever destroys the cluster may not be able to reach it.
  */
 import { readFileSync } from "node:fs";
+import { z } from "zod";
 import { withAdmin } from "../bus/cluster-admin.ts";
 import { connectKafka } from "../bus/kafka.ts";
 import { integer, list } from "../core/config.ts";
@@ -11,6 +12,7 @@ import { archiveMetrics } from "./archive-metrics.ts";
 import { followDrain } from "./drain-requester.ts";
 import { evidenceVariables } from "./evidence/settings.ts";
 import { Exporter } from "./exporter.ts";
+import { codecs } from "./layout.ts";
 import { strangeKafka } from "./own-kafka.ts";
 import { seal } from "./seal.ts";
 import { SealError } from "./seal-error.ts";
@@ -26,6 +28,8 @@ const variables = {
   ARCHIVE_ROTATE_BYTES: integer(1_000, 64 * 1024 * 1024).default(8 * 1024 * 1024),
   /** … or the first record in it has waited so long. */
   ARCHIVE_ROTATE_SECONDS: integer(1, 3_600).default(60),
+  /** How objects are compressed. */
+  ARCHIVE_COMPRESSION: z.enum(codecs).default("gzip"),
   /** Longest wait for the services' `drained`. */
   SEAL_DRAIN_SECONDS: integer(1, 3_600).default(300),
   /** Longest time for exporting what is left, after the drain. */
@@ -64,6 +68,7 @@ export const archiver: ServiceDefinition<typeof variables> = {
       archive,
       logger,
       rotation: { bytes: config.ARCHIVE_ROTATE_BYTES, ageMs: config.ARCHIVE_ROTATE_SECONDS * 1_000 },
+      codec: config.ARCHIVE_COMPRESSION,
       onProgress: () => watch.progress(),
       onStored: (topic, records) => recordsTotal.inc({ topic }, records),
     });

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { groupOffsets, topicSettings } from "../bus/cluster-admin.ts";
 import type { Kafka } from "../bus/kafka.ts";
 import { toInstant } from "../core/time.ts";
+import type { ClusterArchive } from "./cluster-archive.ts";
 import {
   type Manifest,
   type ManifestCarryOver,
@@ -37,6 +38,7 @@ export interface OpenCommandSummary {
 /** Arguments of {@link seal}. `onProgress` must not throw; the signal ends the seal: the archiver stops, or a newer request has come. */
 export interface SealOptions extends SettleOptions {
   kafka: Kafka;
+  archive: ClusterArchive;
   drain: DrainRequester;
   requestId: string;
   /** Versions to be noted in the manifest. */

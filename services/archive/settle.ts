@@ -1,9 +1,7 @@
 /** The part of the seal that exports and reads back until nothing changes any more. */
-import { setTimeout as delay } from "node:timers/promises";
 import { partitionKey } from "../bus/kafka-log.ts";
 import type { LogEnd } from "../bus/log-reader.ts";
 import type { Logger } from "../core/log.ts";
-import type { ClusterArchive } from "./cluster-archive.ts";
 import type { Exporter } from "./exporter.ts";
 import type { InventoryPartition } from "./inventory.ts";
 import type { TopicContent } from "./manifest-compare.ts";
@@ -13,7 +11,6 @@ import { ArchiveStoreError } from "./store.ts";
 
 /** Arguments of {@link settle}. */
 export interface SettleOptions {
-  archive: ClusterArchive;
   exporter: Exporter;
   logger: Logger;
   /** Longest time for reading to the ends of the logs, each time, in milliseconds. */
@@ -39,15 +36,15 @@ export async function settle(options: SettleOptions, rounds: number): Promise<To
     const { partitions, damages } = await exporter.inventory(ends, signal, ({ objects, readBack }) =>
       onProgress({
         state: "verifying",
-        message: `read back ${readBack} of ${objects} objects`,
-        counts: { records: readBack, ofRecords: objects },
+        message: `read back ${readBack} of ${objects} objects${trouble(exporter)}`,
+        ...(objects === 0 ? {} : { percent: Math.floor((100 * readBack) / objects) }),
+        counts: { objects: readBack, ofObjects: objects },
       }),
     );
     const lost = damages.filter(({ repairable }) => !repairable);
     if (lost.length > 0) {
-      const reasons = lost.map(({ reason }) => reason).join("; ");
       throw new SealError(
-        `${reasons}, and its topic no longer exists in Kafka: it cannot be exported again.`,
+        `${lost.map(({ reason }) => reason).join("; ")}. Their topics no longer exist in Kafka, so they cannot be exported again.`,
       );
     }
     for (const damage of damages) {
@@ -68,34 +65,30 @@ async function exportToEnds(options: SettleOptions): Promise<LogEnd[]> {
     const records = ofRecords - now;
     onProgress({
       state: "exporting",
-      message: `exporting to the end of every topic, ${now} records to go`,
-      ...(ofRecords === 0 ? {} : { percent: Math.round((100 * records) / ofRecords) }),
+      message: `exporting to the end of every topic, ${now} records to go${trouble(exporter)}`,
+      ...(ofRecords === 0 ? {} : { percent: Math.floor((100 * records) / ofRecords) }),
       counts: { records, ofRecords },
     });
   };
   tell();
   const timer = setInterval(tell, progressEveryMs);
-  const ended = new AbortController();
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(exportTimeoutMs)]);
   try {
-    // An upload that cannot be done is tried for ever; whoever waits for the seal is not to wait that long.
-    const late = delay(exportTimeoutMs + 1_000, undefined, {
-      signal: AbortSignal.any([signal, ended.signal]),
-    }).then(() => {
-      throw new SealError("what was read could not be stored in the bucket in time");
-    });
-    return await Promise.race([exporter.exportToEnds(limit), late]);
+    return await exporter.exportToEnds(AbortSignal.any([signal, AbortSignal.timeout(exportTimeoutMs)]));
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof ArchiveStoreError) throw error;
     throw new SealError(
-      `The topics could not be exported within ${exportTimeoutMs / 1_000} s: ${(error as Error).message}. ` +
+      `The topics could not be exported within ${exportTimeoutMs / 1_000} s: ${(error as Error).message}${trouble(exporter)} ` +
         "Nothing is lost while the cluster runs and the archiver goes on. Request the seal again.",
     );
   } finally {
-    ended.abort();
     clearInterval(timer);
   }
+}
+
+/** What keeps the bucket from going on, for the end of a message. */
+function trouble({ failure }: Exporter): string {
+  return failure === undefined ? "" : `; the bucket does not go on: ${failure.message}`;
 }
 
 function sameEnds(before: readonly LogEnd[], after: readonly LogEnd[]): boolean {
