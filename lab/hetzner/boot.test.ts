@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import { connect } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { parse } from "yaml";
 import {
@@ -161,6 +162,50 @@ test("bad user data: the server boots, and cloud-init reports what was wrong", a
     const script = await runWhenBooted(ssh, `${directory}/wait-for-node`);
     assert.equal(script.code, 127);
     assert.match(script.stderr, /No such file or directory/);
+  } finally {
+    await client.hetzner.close();
+  }
+});
+
+test("firewalls, when they are enforced, let only the addresses of their rules through to SSH, as soon as they are set", async () => {
+  const client = await startTestClient({ enforceFirewalls: true });
+  try {
+    const cluster = await createCluster(client);
+    const host = cluster.addresses[0] ?? "";
+    const path = `/firewalls/${cluster.ids.firewall}/actions/set_rules`;
+    const rule = (port: string, source: string) => ({
+      direction: "in",
+      protocol: "tcp",
+      port,
+      source_ips: [source],
+    });
+    const admit = async (...rules: object[]) =>
+      client.wait(...(await client.expect(201, "POST", path, { rules })).actions);
+    await runWhenBooted(
+      { host, port: client.hetzner.sshPort, privateKey: cluster.adminKey },
+      "cloud-init status --wait",
+    );
+    /** Whether a server speaks to a client at this source: SSH servers begin with a line of their own. */
+    const speaks = (localAddress: string) =>
+      new Promise<boolean>((resolve) => {
+        const socket = connect({ host, port: client.hetzner.sshPort, localAddress });
+        const end = (spoke: boolean) => {
+          socket.destroy();
+          resolve(spoke);
+        };
+        socket.setTimeout(200, () => end(false));
+        socket.once("data", () => end(true));
+        socket.once("error", () => end(false));
+      });
+    await admit(rule("22", "127.0.0.7/32"), rule("6443", "127.0.0.0/8"));
+    assert.deepEqual([await speaks("127.0.0.7"), await speaks("127.0.0.8")], [true, false]);
+    await admit(rule("20-25", "127.0.0.8/32"), rule(String(client.hetzner.sshPort), "127.0.0.9/32"));
+    assert.deepEqual(
+      [await speaks("127.0.0.7"), await speaks("127.0.0.8"), await speaks("127.0.0.9")],
+      [false, true, true],
+    );
+    await admit();
+    assert.equal(await speaks("127.0.0.8"), false);
   } finally {
     await client.hetzner.close();
   }

@@ -81,6 +81,11 @@ export interface HetznerArguments {
   sshPort?: number | undefined;
   /** Called with the last state of a server when its delete action has ended. */
   onServerDeleted?: ((server: ServerView) => void) | undefined;
+  /**
+   * Whether firewalls filter what reaches SSH; a client may choose its source among 127.0.0.0/8. Default: false, they are
+   * recorded and shown only, because a day's own connections come from 127.0.0.1, which no real rule names.
+   */
+  enforceFirewalls?: boolean | undefined;
   /** Servers that the account may have; default 20. */
   serverLimit?: number | undefined;
   /** Requests an hour; default 3,600. */
@@ -218,6 +223,7 @@ export async function startHetzner(args: HetznerArguments = {}): Promise<Hetzner
       clock: new SimulatedClock({ speed: args.speed, start: args.startTime }),
       faults: new Faults(args.faults),
       stock: new Stock(args.stock),
+      enforceFirewalls: args.enforceFirewalls ?? false,
     });
     const api = createApi({
       project,

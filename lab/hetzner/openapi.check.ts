@@ -71,7 +71,8 @@ async function startChecked(checker = new OpenApiChecker()): Promise<Checked> {
 
 test("every operation succeeds as the document says", { skip }, async () => {
   const { client, checker, mistakes } = await startChecked();
-  const { expect, wait } = client;
+  const expect: TestClient["expect"] = (...args) => client.expect(...args);
+  const wait: TestClient["wait"] = (...actions) => client.wait(...actions);
   const act = async (path: string, body?: unknown) => {
     const { action, actions } = await expect(201, "POST", path, body);
     await wait(...(actions ?? [action]));

@@ -39,6 +39,8 @@ export interface MachineArguments {
   authorizedKeys: readonly string[];
   /** Address at which SSH answers; null when the server has no public IPv4 address. */
   publicAddress: () => string | null;
+  /** Whether its firewalls let an address of the internet through to SSH. */
+  admits: (address: string) => boolean;
   /** Its interfaces in private networks, as far as they are attached by now. */
   privateInterfaces: () => readonly { networkId: number; ip: string }[];
   world: MachineWorld;
@@ -190,6 +192,7 @@ export class Machine {
       port: this.world.sshPort,
       hostKey: this.#hostKey,
       authorizedKeys: keys,
+      admits: this.#arguments.admits,
       execute: (command, signal) => runCommand(this, command, AbortSignal.any([signal, power])),
     });
     if (power.aborted) ssh.close();

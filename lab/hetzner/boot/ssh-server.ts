@@ -13,6 +13,8 @@ export interface SshServerArguments {
   hostKey: string;
   /** The public keys that may log in as `user`, as OpenSSH lines. */
   authorizedKeys: (user: string) => readonly string[];
+  /** Whether packets from an address get through to the server: what does not is dropped without an answer. */
+  admits: (address: string) => boolean;
   /** Runs one command; the signal comes when the connection ends. */
   execute: (command: string, signal: AbortSignal) => Promise<CommandResult>;
 }
@@ -100,7 +102,8 @@ export async function startSshServer(args: SshServerArguments): Promise<SshServe
     sockets.add(socket);
     socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
-    ssh.injectSocket(socket);
+    // The listener of the machine that the lab runs on has accepted already; the client hears nothing more.
+    if (args.admits(socket.remoteAddress ?? "")) ssh.injectSocket(socket);
   });
   await new Promise<void>((resolve, reject) => {
     listener.once("error", reject);

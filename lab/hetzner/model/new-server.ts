@@ -198,6 +198,7 @@ export function newServer(project: Project, wish: CreateServer): ServerRecord {
       userData: wish.user_data ?? "",
       authorizedKeys: keys,
       publicAddress: () => (server.ipv4Id === null ? null : project.primaryIps.get(server.ipv4Id).ip),
+      admits: (address) => project.admitsToSsh(server, address),
       privateInterfaces: () =>
         server.attachments.filter(({ ready }) => ready).map(({ networkId, ip }) => ({ networkId, ip })),
       world: project.world,

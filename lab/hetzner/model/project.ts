@@ -1,5 +1,6 @@
 /** The state of one Hetzner project, and the questions that several resources ask of it. */
 import { formatAddress } from "../addresses.ts";
+import { admitsTcp } from "./firewall-rules.ts";
 import type { MachineWorld } from "../boot/machine.ts";
 import { type Image, images } from "../catalog/images.ts";
 import { Stock } from "../catalog/stock.ts";
@@ -38,6 +39,8 @@ export interface ProjectArguments {
   faults?: Faults;
   /** Default: the catalog's. */
   stock?: Stock;
+  /** Whether firewalls filter what reaches SSH. Default: no, they are only recorded. */
+  enforceFirewalls?: boolean;
 }
 
 export class Project {
@@ -48,6 +51,7 @@ export class Project {
   readonly ledger: Ledger;
   readonly timeline: Timeline;
   readonly latency: Latency;
+  readonly #enforceFirewalls: boolean;
   readonly limits: ProjectLimits;
   readonly actions: ActionLog;
   readonly world: MachineWorld;
@@ -71,6 +75,7 @@ export class Project {
     this.ledger = new Ledger(clock);
     this.timeline = new Timeline(clock);
     this.latency = latency;
+    this.#enforceFirewalls = args.enforceFirewalls ?? false;
     this.limits = args.limits;
     const { changes, timeline, nextId } = this;
     const nameOf = (resource: ActionResource) => this.#find(resource)?.name;
@@ -148,6 +153,17 @@ export class Project {
       .filter((firewall) => !server.firewalls.has(firewall.id) && this.#selects(firewall, server))
       .map(({ id }) => ({ id, status: "applied" as const }));
     return [...direct, ...selected];
+  }
+
+  /**
+   * Whether the firewalls that are applied to a server let an address through to SSH. Port 22 of the rules is the port at
+   * which the lab answers; rules may name either. A server without a firewall is open.
+   */
+  admitsToSsh(server: ServerRecord, address: string): boolean {
+    if (!this.#enforceFirewalls) return true;
+    const applied = this.firewallsOf(server).filter(({ status }) => status === "applied");
+    const rules = applied.flatMap(({ id }) => this.firewalls.find(id)?.rules ?? []);
+    return applied.length === 0 || rules.some((rule) => admitsTcp(rule, address, [22, this.world.sshPort]));
   }
 
   #selects(firewall: FirewallRecord, server: ServerRecord): boolean {
