@@ -9,11 +9,14 @@ export function createRunLogger(run: Run): Logger {
     level: "warn",
     destination: {
       write(line: string) {
-        const { level, msg, err } = JSON.parse(line) as {
+        const { level, module, msg, err } = JSON.parse(line) as {
           level: string;
+          module?: string;
           msg?: string;
           err?: { message?: string };
         };
+        // Answers with an error that is repeated where that helps, and thrown where it does not.
+        if (module === "kafkajs" && level === "warn") return;
         run.note([`${level}:`, msg, err?.message].filter(Boolean).join(" "));
       },
     },

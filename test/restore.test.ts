@@ -1,5 +1,6 @@
 /** An archived day comes back into a real Kafka exactly as it was, and only where it does no harm. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -72,7 +73,7 @@ const many = Array.from({ length: 20_000 }, (_, index) =>
     value: Buffer.alloc(200, index),
   }),
 );
-const command = record("cmd.execute_trade", 0, 0);
+const commanded = record("cmd.execute_trade", 0, 0);
 
 before(async () => {
   [store, brokers] = await Promise.all([
@@ -87,7 +88,10 @@ before(async () => {
   ]);
   kafka = connectKafka({ brokers: brokers.brokers, clientId: "restore-test", logger });
   archive = openArchive(store, identity);
-  manifest = await writeSealedArchive(archive, { records: [...odd, ...many, command], objectRecords: 3_000 });
+  manifest = await writeSealedArchive(archive, {
+    records: [...odd, ...many, commanded],
+    objectRecords: 3_000,
+  });
 });
 
 after(async () => {
@@ -169,4 +173,41 @@ test("commands are not restored where an executor runs", async () => {
   } finally {
     await consumer.disconnect();
   }
+});
+
+/** Runs `trading archive restore`. */
+function command(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const { endpoint, region, bucket, accessKeyId, secretAccessKey } = store;
+  const cluster = `${identity.stack}/${identity.businessDate}/${identity.clusterId}`;
+  const words = ["archive", "restore", cluster, "--brokers", brokers.brokers.join(","), ...args];
+  const environment = {
+    PATH: process.env.PATH,
+    S3_ENDPOINT: endpoint,
+    S3_REGION: region,
+    S3_BUCKET: bucket,
+    S3_ACCESS_KEY_ID: accessKeyId,
+    S3_SECRET_ACCESS_KEY: secretAccessKey,
+  };
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      ["--import", "tsx", "ops/main.ts", ...words],
+      { cwd: path.join(import.meta.dirname, ".."), env: environment, timeout: 60_000 },
+      (_error, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
+    );
+  });
+}
+
+test("trading archive restore: done is 0, wrong usage 2, refused 3", async () => {
+  const [done, usage, refused] = await Promise.all([
+    command("--topics", "raw.odd", "--rename", "raw.odd=raw.even", "--json"),
+    command("--from", "2025-10-14T13:30", "--partitions", "1"),
+    command("--topics", "raw.odd,cmd.execute_trade", "--prefix", "cmd."),
+  ]);
+  assert.equal(done.code, 0, done.err);
+  assert.equal((JSON.parse(done.out) as { proven: boolean }).proven, true);
+  assert.equal(usage.code, 2, usage.err);
+  assert.match(usage.err, /Expected a time with its zone/);
+  assert.equal(refused.code, 3, refused.err);
+  assert.match(refused.err, /cmd.raw.odd is read by services.*--commands/);
 });

@@ -23,6 +23,8 @@ const batchRecords = 10_000;
 /** How long a broker may wait for the replicas, in milliseconds. */
 const replicaMs = 30_000;
 const backoffLimits = { first: 20, longest: 1_000 };
+/** Leaders and coordinators of new topics need a moment: only what lasts longer is worth a word, and not each time. */
+const quietMs = 2_000;
 const warnEveryMs = 10_000;
 
 /** Errors that go by themselves: leaders move, replicas are behind. Numbers: Kafka protocol, "Error codes". */
@@ -140,14 +142,16 @@ export class LogWriter {
   async #repeat(what: string, request: () => Promise<void>): Promise<void> {
     const { signal, logger } = this.#options;
     const backoff = new Backoff(backoffLimits);
+    const since = performance.now();
     for (;;) {
       signal.throwIfAborted();
       try {
         return await request();
       } catch (error) {
         if (error instanceof LogWriteError) throw error;
-        if (performance.now() - this.#lastWarning > warnEveryMs) {
-          this.#lastWarning = performance.now();
+        const now = performance.now();
+        if (now - since > quietMs && now - this.#lastWarning > warnEveryMs) {
+          this.#lastWarning = now;
           logger.warn({ err: error }, `could not ${what}, trying again`);
         }
         await this.#recover(error);
