@@ -63,7 +63,7 @@ function trading(args: readonly string[], environment: Record<string, string> = 
       S3_SECRET_ACCESS_KEY: store.secretAccessKey,
       ...environment,
     },
-    timeout: 60_000,
+    timeout: 180_000,
   });
   const ended: Ended = { code: null, out: "", err: "" };
   child.stdout.on("data", (data) => (ended.out += String(data)));

@@ -101,7 +101,7 @@ after(async () => {
 });
 
 function restored(options: Partial<RestoreOptions> = {}) {
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(180_000);
   return restore({ kafka, archive, manifest, logger, signal, ...options });
 }
 
@@ -192,7 +192,7 @@ function command(...args: string[]): Promise<{ code: number; out: string; err: s
     const child = execFile(
       process.execPath,
       ["--import", "tsx", "ops/main.ts", ...words],
-      { cwd: path.join(import.meta.dirname, ".."), env: environment, timeout: 60_000 },
+      { cwd: path.join(import.meta.dirname, ".."), env: environment, timeout: 180_000 },
       (_error, out, err) => resolve({ code: child.exitCode ?? -1, out, err }),
     );
   });

@@ -47,7 +47,7 @@ function recompute({ archive }: TestCluster): Promise<{ code: number | null; log
       AWS_SECRET_ACCESS_KEY: secretAccessKey,
     },
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: 60_000,
+    timeout: 180_000,
   });
   let log = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (data) => (log += String(data)));
