@@ -13,6 +13,7 @@ import { labDirectories, labFiles } from "../directories.ts";
 import { describeError } from "../errors.ts";
 import { compareBook, readBooks } from "./books.ts";
 import { type CountedRecord, countDay, type DayCounts, percentile } from "./counts.ts";
+import { readEvidence } from "./evidence.ts";
 import { readLeftNames } from "./exposure.ts";
 import {
   judgeArchive,
@@ -60,6 +61,8 @@ interface ArchivedDay {
   problems: readonly string[];
   topics: number;
   messages: number;
+  /** What a search for secrets in the evidence found; undefined when there is no manifest. */
+  search: SecretSearch | undefined;
 }
 
 const positionOf = ({ topic, partition, offset }: ArchivedRecord) => `${topic} ${partition} ${offset}`;
@@ -69,6 +72,12 @@ function originOf({ headers }: ArchivedRecord): string {
   const header = (wanted: string) => headers.find(([name]) => name === wanted)?.[1]?.toString();
   const { topic, partition, offset } = deadLetterHeaders;
   return `${header(topic)} ${header(partition)} ${header(offset)}`;
+}
+
+/** The secrets of a day's configuration, by key. */
+function secretsOf({ configuration }: Day): Record<string, string> {
+  const keys = configuration?.secretKeys ?? [];
+  return Object.fromEntries(keys.map((key) => [key, configuration?.values[key] ?? ""]));
 }
 
 /** Reads the sealed archive back from the bucket, as anybody with its credentials could. */
@@ -95,7 +104,10 @@ async function readArchivedDay(day: Day): Promise<ArchivedDay | undefined> {
         }
       }
     }
-    return { counts: await countDay(records(), sent), verified, problems, topics, messages };
+    const evidence = manifest && (await readEvidence(archive, manifest, secretsOf(day)));
+    for (const line of evidence?.lines ?? []) day.progress.line(line);
+    const counts = await countDay(records(), sent);
+    return { counts, verified, problems, topics, messages, search: evidence?.search };
   } finally {
     archive.store.close();
   }
@@ -122,10 +134,8 @@ export async function closeDay(day: Day): Promise<{ held: boolean; counts: DayCo
 
   const searches: SecretSearch[] = [];
   const search = (roots: readonly string[]): void => {
-    const { configuration } = day;
-    if (configuration === undefined || day.exposure === undefined) return;
-    const secrets = configuration.secretKeys.map((key) => [key, configuration.values[key] ?? ""] as const);
-    searches.push(searchSecrets(roots, Object.fromEntries(secrets)));
+    if (day.configuration === undefined || day.exposure === undefined) return;
+    searches.push(searchSecrets(roots, secretsOf(day)));
   };
 
   // Its reader's group must be gone before the archive is sealed.
@@ -135,6 +145,7 @@ export async function closeDay(day: Day): Promise<{ held: boolean; counts: DayCo
   await attempt(async () => {
     archived = await readArchivedDay(day);
     if (archived === undefined) return;
+    if (archived.search !== undefined) searches.push(archived.search);
     const { counts, topics, messages, verified } = archived;
     const books = world === undefined ? [] : readBooks(world);
     const checks = books.map((book) => compareBook(book, counts.reported));

@@ -143,21 +143,28 @@ export function searchSecrets(
   const search: SecretSearch = { files: 0, found: [] };
   for (const file of roots.flatMap(listFiles)) {
     search.files++;
-    const content = readFileSync(file);
-    for (const [name, value] of Object.entries(secrets)) {
-      if (content.includes(value) || content.includes(Buffer.from(value).toString("base64")))
-        search.found.push(`${name} in ${path.basename(file)}`);
-    }
+    search.found.push(...secretsIn(readFileSync(file), path.basename(file), secrets));
   }
   return search;
 }
 
-/** Promise 6: no secret stands in clear. The state is searched while it holds everything, the logs at the end. */
+/** Which secrets stand in a file's content, each as its name and the file's. Arguments as {@link searchSecrets}. */
+export function secretsIn(
+  content: Buffer,
+  file: string,
+  secrets: Readonly<Record<string, string>>,
+): string[] {
+  return Object.entries(secrets)
+    .filter(([, value]) => content.includes(value) || content.includes(Buffer.from(value).toString("base64")))
+    .map(([name]) => `${name} in ${file}`);
+}
+
+/** Promise 6: no secret stands in clear. The state is searched while it holds everything, logs and evidence at the end. */
 export function judgeSecrets(searches: readonly SecretSearch[]): PromiseCheck {
   const found = [...new Set(searches.flatMap((search) => search.found))];
   const files = searches.reduce((sum, search) => sum + search.files, 0);
   return {
-    promise: "secrets are never in clear in state or logs",
+    promise: "secrets are never in clear in state, logs or evidence",
     held: found.length === 0 && files > 0,
     detail: found.length === 0 ? `${files} files searched` : found.join(", "),
   };
