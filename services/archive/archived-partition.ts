@@ -114,10 +114,9 @@ export class ArchivedPartition {
     const beyond = this.#unconnected.filter(({ first }) => first > end && first <= low);
     const start = beyond.reduce((least, { first }) => (first < least ? first : least), low);
     this.starts.push(start);
-    this.#unconnected = this.#unconnected.filter(({ first }) => first > low);
-    for (const { first, last, name } of longestChain(beyond, start)) {
-      this.#pending.push({ first, last, name, expected: undefined });
-    }
+    const chain = new Set(longestChain(this.#unconnected, start));
+    this.#unconnected = this.#unconnected.filter((object) => !chain.has(object));
+    for (const { first, last, name } of chain) this.#pending.push({ first, last, name, expected: undefined });
     return start;
   }
 

@@ -27,7 +27,7 @@ import { orAborted, untilItWorks } from "./retry.ts";
  * Records in memory over all partitions, in bytes: before compression, then compressed until they are stored. When it is
  * more, the largest collection becomes an object, and reading waits.
  */
-const memoryBytes = 40 * 1024 * 1024;
+const memoryBytes = 24 * 1024 * 1024;
 const ageCheckMs = 500;
 const compressionsAtOnce = 2;
 const uploadsAtOnce = 6;
@@ -282,8 +282,9 @@ export class Exporter {
   /** Waits until memory is free, making objects of what was collected, the largest first. */
   async #room(): Promise<void> {
     while (this.#memory > memoryBytes && !this.#abort.signal.aborted) {
-      const largest = this.#largest();
-      if (largest !== undefined) largest.cut();
+      // While as much is on its way already, waiting makes room; cutting more would only make small objects.
+      const collected = sum([...this.#partitions.values()].map((partition) => partition.collected));
+      if (collected > memoryBytes / 2) this.#largest()?.cut();
       const wanted = (this.#roomWanted ??= pendingPromise());
       await wanted.promise;
       if (this.#roomWanted === wanted) this.#roomWanted = undefined;

@@ -37,10 +37,16 @@ const keyEncodings = {
 const quote = 0x22;
 const backslash = 0x5c;
 
+const nothing = Buffer.alloc(0);
+
+/** Pieces for reuse: freed by the garbage collector alone, they would pile up to several times what is in use. */
+const spare: Buffer[] = [];
+const maximumSpare = 64;
+
 /** See the module's description. */
 export class LineBuffer {
   readonly #full: Buffer[] = [];
-  #piece: Buffer = Buffer.alloc(0);
+  #piece: Buffer = nothing;
   #at = 0;
   #bytes = 0;
   /** The line's beginning, up to the offset: the same for all records of a partition. */
@@ -53,7 +59,20 @@ export class LineBuffer {
     return this.#bytes + this.#at;
   }
 
-  /** The lines in pieces; the buffer must not be used any more. */
+  /** Gives the memory back for other lines: neither the buffer nor its pieces must be used any more. */
+  release(): void {
+    for (const piece of [...this.#full, this.#piece]) {
+      if (piece.buffer.byteLength === largestPiece && spare.length < maximumSpare) {
+        spare.push(Buffer.from(piece.buffer));
+      }
+    }
+    this.#full.length = 0;
+    this.#piece = nothing;
+    this.#at = 0;
+    this.#bytes = 0;
+  }
+
+  /** The lines in pieces; nothing must be appended any more. */
   get pieces(): readonly Buffer[] {
     return [...this.#full, this.#piece.subarray(0, this.#at)];
   }
@@ -154,7 +173,8 @@ export class LineBuffer {
     this.#bytes += this.#at;
     const wanted = Math.min(largestPiece, Math.max(smallestPiece, this.#piece.length * 2));
     // Not from Node's shared pool: a piece is freed as a whole.
-    this.#piece = Buffer.allocUnsafeSlow(Math.max(wanted, bytes));
+    const size = Math.max(wanted, bytes);
+    this.#piece = (size === largestPiece ? spare.pop() : undefined) ?? Buffer.allocUnsafeSlow(size);
     this.#at = 0;
   }
 

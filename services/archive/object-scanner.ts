@@ -6,7 +6,9 @@ import type { ScanAnswer, ScanRequest } from "./read-back-worker.ts";
 import type { ChainPoint } from "./record-hash.ts";
 
 /** The thread's heap, in MiB: one line of 20 MB takes some times its size while it is decoded. */
-const heapMiB = 192;
+const heapMiB = 160;
+/** Most of what is decoded is garbage at once. */
+const youngMiB = 6;
 
 /** See the module's description. A thread that ends by itself (out of memory, say) is replaced at the next call. */
 export class ObjectScanner {
@@ -29,9 +31,14 @@ export class ObjectScanner {
     const owned = body.byteLength === body.buffer.byteLength ? body : Uint8Array.from(body);
     const { topic, partition, first, last } = range;
     const request: ScanRequest = { id, name, range: { topic, partition, first, last }, body: owned, before };
-    return new Promise((resolve, reject) => {
+    const worker = this.#worker;
+    return new Promise<ObjectContent>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject, name });
-      this.#worker?.postMessage(request, [owned.buffer as ArrayBuffer]);
+      worker.ref();
+      worker.postMessage(request, [owned.buffer as ArrayBuffer]);
+    }).finally(() => {
+      // A thread that waits for work does not keep the process from ending.
+      if (this.#waiting.size === 0) worker.unref();
     });
   }
 
@@ -43,7 +50,7 @@ export class ObjectScanner {
     const worker = new Worker(threadEntry(), {
       // What the process was started with is for its main thread.
       execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: 16 },
+      resourceLimits: { maxOldGenerationSizeMb: heapMiB, maxYoungGenerationSizeMb: youngMiB },
     });
     worker.on("message", ({ id, content, failure }: ScanAnswer) => {
       const asked = this.#waiting.get(id);
@@ -59,8 +66,6 @@ export class ObjectScanner {
     };
     worker.on("error", ended);
     worker.on("exit", (code) => ended(new Error(`the thread that reads back ended with ${code}`)));
-    // The archiver's process ends when its work does, not when this thread's does.
-    worker.unref();
     return worker;
   }
 }

@@ -75,6 +75,7 @@ export class ObjectBuilder {
   /** Ends the object: the builder must not be used any more. The same records of the same range give the same bytes. */
   async build(range: OffsetRange, codec: Codec): Promise<PreparedObject> {
     const body = await pack(codec, this.#lines.pieces);
+    this.#lines.release();
     return {
       name: objectName(range, codec),
       body,

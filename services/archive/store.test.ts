@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import {
+  ArchiveBucketFullError,
   ArchiveBucketMissingError,
   ArchiveCredentialsError,
   ArchiveStore,
@@ -46,6 +48,8 @@ test("what a server refuses becomes an error that says what to do, never with th
   const cases = [
     [403, "SignatureDoesNotMatch", ArchiveCredentialsError, /access key KEY.*Check archiveAccessKeyId/],
     [403, "AccessDenied", ArchiveCredentialsError, /AccessDenied/],
+    [403, "QuotaExceeded", ArchiveBucketFullError, /is full .*Raise its quota or remove old archives/],
+    [507, "InsufficientStorage", ArchiveBucketFullError, /is full/],
     [404, "NoSuchBucket", ArchiveBucketMissingError, /no bucket "archive" at .*Create it/],
     [400, "InvalidRequest", ArchiveStoreError, /InvalidRequest/],
     [503, "SlowDown", ArchiveUnreachableError, /does not answer.*Check the network/],
@@ -90,4 +94,48 @@ test("a server that never answers, or stops in the middle, is given up", async (
     response.writeHead(200, { "content-length": "10" }).write("half", () => response.destroy());
   });
   await assert.rejects(breaking.get("a"), ArchiveUnreachableError);
+});
+
+/** Answers a multipart upload; notes what was asked, with the query's names. */
+function multipart(fails: boolean, asked: string[]) {
+  return (response: ServerResponse): void => {
+    const { method, url = "" } = response.req;
+    const names = [...new URL(url, "http://x").searchParams.keys()].filter((name) => name !== "x-id");
+    asked.push(`${method} ${names.sort().join(" ")}`.trim());
+    const xml = (body: string) => response.writeHead(200, { "content-type": "application/xml" }).end(body);
+    if (method === "POST" && names.includes("uploads")) {
+      xml("<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>");
+    } else if (method === "POST") {
+      xml('<CompleteMultipartUploadResult><ETag>"done-3"</ETag></CompleteMultipartUploadResult>');
+    } else if (method === "DELETE") response.writeHead(204).end();
+    else if (fails) fail(403, "QuotaExceeded")(response);
+    else {
+      assert.ok(response.req.headers["content-md5"]);
+      response.writeHead(200, { etag: '"part"' }).end();
+    }
+  };
+}
+
+test("a large object goes in parts; when that fails, nothing is left of them", async () => {
+  const body = Buffer.alloc(17 * 1024 * 1024);
+  const asked: string[] = [];
+  const store = await storeAt(multipart(false, asked), 1, 10_000);
+  assert.deepEqual(await store.put("a", body, { contentType: "x" }), { etag: "done-3" });
+  const part = "PUT partNumber uploadId";
+  assert.deepEqual(asked, ["POST uploads", part, part, part, "POST uploadId"]);
+
+  asked.length = 0;
+  const failing = await storeAt(multipart(true, asked), 1, 10_000);
+  await assert.rejects(failing.put("a", body, { contentType: "x" }), ArchiveBucketFullError);
+  assert.deepEqual(asked, ["POST uploads", part, "DELETE uploadId"]);
+});
+
+test("a small object goes at once, with the MD5 that the server checks it against", async () => {
+  let md5: string | undefined;
+  const store = await storeAt((response) => {
+    md5 = response.req.headers["content-md5"] as string | undefined;
+    response.writeHead(200, { etag: '"e"' }).end();
+  });
+  assert.deepEqual(await store.put("a", "content", { contentType: "x" }), { etag: "e" });
+  assert.equal(md5, createHash("md5").update("content").digest("base64"));
 });

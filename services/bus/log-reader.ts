@@ -63,7 +63,7 @@ interface Reading {
 }
 
 /** Bytes of one fetch, and of one partition in it: with the one on its way, what bounds memory per broker. */
-const fetchBytes = 4 * 1024 * 1024;
+const fetchBytes = 2 * 1024 * 1024;
 const partitionBytes = 1024 * 1024;
 /**
  * A broker holds a fetch until it has so much, or so long: few requests however many partitions get a record now and
