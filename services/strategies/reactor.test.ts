@@ -92,6 +92,24 @@ test("when a strategy throws, the event is refused and the state is what it was"
   assert.equal(take(reactor, "1", 2).kind, "known");
 });
 
+test("an event that a normalizer wrote again counts once, though the state has gone on since", () => {
+  const reactor = new Reactor(
+    counter({ decide: (count) => [{ ...order, action: String(count) }] }),
+    "norm.stock_trade",
+  );
+  const events = ["1", "2", "3"].map((id) => trade(id, "1"));
+  const written = [...events, ...events.slice(1), trade("4", "1")];
+  const outcomes = written.map((event, offset) => reactor.take(recordOf(event, offset)));
+  assert.deepEqual(
+    outcomes.map(({ kind }) => kind),
+    ["reacted", "reacted", "reacted", "known", "known", "reacted"],
+  );
+  const last = outcomes.at(-1);
+  assert.ok(last?.kind === "reacted");
+  assert.match(String(last.commands[0]?.value), /"counter:4"/);
+  assert.equal(reactor.position, 6n);
+});
+
 test("when one command is not valid, nothing of the event counts, and every mistake is named", () => {
   const bad: Decision = { ...order, deadline: "tomorrow", limits: {} };
   const decide = (count: number): Decision[] =>

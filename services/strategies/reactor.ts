@@ -2,6 +2,10 @@
  * A strategy over one partition: its states, and the position up to which records have changed them. Records that
  * come again change nothing, and what was applied before a restart is applied again without output, so that states
  * follow from the topic alone.
+ *
+ * Nor does an event count twice that stands on the topic twice, because a normalizer that was killed has written it again:
+ * to the strategy it would look like a price of before that is back, and the orders of the day would follow from
+ * who was killed when, so that no replay could repeat them.
  */
 import type { OutgoingRecord, ReceivedRecord } from "../bus/record.ts";
 import { topics, type TopicDefinition } from "../bus/topics.ts";
@@ -18,9 +22,15 @@ export function topicsOf(inputs: readonly InputType[]): TopicDefinition[] {
   );
 }
 
+/**
+ * So many events of a partition are remembered, twice at most. A normalizer repeats what it had in hand (2,000 records)
+ * and what it had not committed yet.
+ */
+const rememberedEvents = 20_000;
+
 /** What a record led to. */
 export type Outcome =
-  /** It had been applied before; nothing changed. */
+  /** It, or its event in an earlier record, had been applied before; nothing changed. */
   | { kind: "known" }
   /** These commands, perhaps none. */
   | { kind: "reacted"; commands: readonly OutgoingRecord[]; cause: Event }
@@ -32,6 +42,9 @@ export class Reactor<Input extends InputType, State> {
   readonly #strategy: Strategy<Input, State>;
   readonly #types: readonly [EventType, ...EventType[]];
   readonly #states = new Map<string, State>();
+  /** Ids of the events that were taken last, and of those before them. */
+  #recent = new Set<string>();
+  #earlier = new Set<string>();
   #position = 0n;
 
   /** @param topic name of the topic whose partition this is. */
@@ -61,6 +74,7 @@ export class Reactor<Input extends InputType, State> {
       if (record.key === null)
         throw new RefusedEventError("the record has no key, so its order is not defined");
       const event = decodeEventOf(this.#types, record.value);
+      if (this.#isRepeated(event.event_id)) return { kind: "known" };
       return {
         kind: "reacted",
         commands: this.#react(record.key.toString("utf8"), event, record),
@@ -70,6 +84,17 @@ export class Reactor<Input extends InputType, State> {
       if (!isRefusal(error)) throw error;
       return { kind: "refused", error };
     }
+  }
+
+  /** Whether the event was taken before; notes that it is now. Follows from the topic alone, as states do. */
+  #isRepeated(id: string): boolean {
+    if (this.#recent.has(id) || this.#earlier.has(id)) return true;
+    if (this.#recent.size >= rememberedEvents) {
+      this.#earlier = this.#recent;
+      this.#recent = new Set();
+    }
+    this.#recent.add(id);
+    return false;
   }
 
   #react(recordKey: string, event: EventOf<EventType>, { partition }: ReceivedRecord): OutgoingRecord[] {

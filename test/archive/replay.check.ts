@@ -109,7 +109,7 @@ const countsOf = (result: ReplayResult, topic: string) => {
 
 test("a day is made by services that are killed, and sealed", async () => {
   cluster = await world.open();
-  await playDay(world, cluster, events, ["strategy-dummy"]);
+  await playDay(world, cluster, events, ["normalize-alpaca", "strategy-dummy", "normalize-near-intents"]);
   const archiver = cluster.startArchiver();
   ({ manifest } = await cluster.sealed());
   assert.equal((await archiver.stop()).code, 0);
