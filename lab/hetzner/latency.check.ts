@@ -7,8 +7,8 @@ import { createCluster } from "./testing/cluster.ts";
 
 /** Simulated seconds in a real one. */
 const speed = 20;
-/** What a loaded machine may be late at each step of a chain, in simulated ms: a tenth of a second of real time. */
-const lateMs = 100 * speed;
+/** What a loaded machine may be late at each step of a chain, in simulated ms: two seconds of real time. */
+const lateMs = 2_000 * speed;
 
 test("a cluster along the model: nodes in parallel, each stage as long as the model says", async () => {
   const client = await startTestClient({ latency: "model", speed, requestsPerHour: 1_000_000 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { newKeyPair, startTestClient, type TestClient } from "./testing/client.ts";
+import { newKeyPair, quickLatency, startTestClient, type TestClient } from "./testing/client.ts";
 
 let client: TestClient;
 before(async () => (client = await startTestClient()));
@@ -123,6 +123,10 @@ describe("networks", () => {
 
 describe("networks, in particular", () => {
   test("a route's gateway is not the network's own, and 172.31.1.1 is nobody's", async () => {
+    // As slow as they must be to be seen, whatever the machine is doing.
+    const hour = 3_600_000;
+    const latency = quickLatency({ attach_to_network: hour, detach_from_network: hour });
+    const client = await startTestClient({ latency });
     const subnets = [{ type: "cloud", network_zone: "eu-central", ip_range: "172.31.1.0/24" }];
     const made = await client.expect(201, "POST", "/networks", {
       name: "n5",
@@ -153,6 +157,9 @@ describe("networks, in particular", () => {
     };
     assert.deepEqual(await members(), [{ ...expected, status: "attaching" }]);
     const { actions } = await client.expect(200, "GET", `/servers/${server.id}/actions`);
+    // The attachment begins when the creation has ended.
+    await client.wait(...actions.filter(({ command }) => command !== "attach_to_network"));
+    client.hetzner.clock.advance(hour);
     await client.wait(...actions);
     assert.deepEqual(await members(), [{ ...expected, status: "ok" }]);
     const attach = { network: made.network.id, ip: "172.31.1.1" };
@@ -160,6 +167,7 @@ describe("networks, in particular", () => {
       network: made.network.id,
     });
     assert.equal((await members())[0]?.status, "detaching");
+    client.hetzner.clock.advance(hour);
     await client.wait(detached.action);
     await client.refused(
       "ip_not_available",
@@ -167,6 +175,7 @@ describe("networks, in particular", () => {
       `/servers/${server.id}/actions/attach_to_network`,
       attach,
     );
+    await client.hetzner.close();
   });
 
   test("hold 50 subnets and 100 routes; a project 50 firewalls and 50 placement groups", async () => {

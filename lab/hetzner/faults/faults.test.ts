@@ -186,7 +186,7 @@ describe("faults of actions", () => {
       at: "action",
       command: "delete_server",
       when: { times: 1 },
-      effect: { error: failure },
+      effect: { error: failure, takesMs: 3_600_000 },
     };
     await withFaults([rule], async (client) => {
       const made = await client.expect(201, "POST", "/servers", server("s"));
@@ -194,6 +194,7 @@ describe("faults of actions", () => {
       const path = `/servers/${made.server.id}`;
       const { action } = await client.expect(200, "DELETE", path);
       await client.refused("not_found", "GET", path);
+      client.hetzner.clock.advance(3_600_000);
       await assert.rejects(client.wait(action), /it failed/);
       assert.equal((await client.expect(200, "GET", path)).server.status, "off");
       assert.equal(client.hetzner.project.billable().length, 2);
@@ -279,8 +280,6 @@ describe("faults of boots", () => {
     const host = made.server.public_net.ipv4?.ip ?? "";
     return { host, port: client.hetzner.sshPort, privateKey: key.private };
   };
-  const latency = quickLatency({ deadline_wait_for_nodes: 400, deadline_k3s_start: 50 });
-
   test("a boot that never ends: no SSH, or a cloud-init that goes on, or a k3s that does not start", async () => {
     const hangs = (server: string, at: "ssh" | "cloud-init" | "k3s"): FaultRule => ({
       at: "boot",
@@ -288,12 +287,12 @@ describe("faults of boots", () => {
       effect: { kind: "hangs", at },
     });
     const cases = [
-      ["ssh", undefined],
-      ["cloud-init", /cloud-init is still running after/],
-      ["k3s", /cloud-init failed[\s\S]*k3s did not start within/],
+      ["ssh", undefined, {}],
+      ["cloud-init", /cloud-init is still running after/, { deadline_wait_for_nodes: 100 }],
+      ["k3s", /cloud-init failed[\s\S]*k3s did not start within/, { deadline_k3s_start: 50 }],
     ] as const;
     await Promise.all(
-      cases.map(([at, message]) =>
+      cases.map(([at, message, deadlines]) =>
         withFaults(
           [hangs("n*", at)],
           async (client) => {
@@ -307,7 +306,7 @@ describe("faults of boots", () => {
             }
             assert.deepEqual(hits(client), [1]);
           },
-          { latency },
+          { latency: quickLatency(deadlines) },
         ),
       ),
     );
