@@ -749,6 +749,22 @@ test("an end that the venue tells while it is asked how the order stands is the 
   assert.ok(log.entries().every(({ state }) => state !== "CARRIED_OVER"));
 });
 
+test("a partition that is taken away while an order is left is the next owner's, and no failure of the drain", async () => {
+  // INTENT and SUBMITTED are written; what comes then meets the next owner's epoch.
+  const log = new FakeLog([], { commits: 2, uncertain: false });
+  const venue = new FakeVenue();
+  venue.settlement = () => new Promise(() => undefined);
+  const standing = () => Promise.resolve({ filled: nothing, isResting: true });
+  const { executor } = start(log, Object.assign(venue, { standing }));
+  await executor.handle([record(command(1))]);
+  await turn();
+  await executor.leaveResting(() => true, new AbortController().signal);
+  assert.deepEqual(
+    log.entries().map(({ state }) => state),
+    ["INTENT", "SUBMITTED"],
+  );
+});
+
 test("an intent that a former owner left is not sent, and counts as given up when the venue does not know it", async () => {
   const log = new FakeLog();
   const venue = new FakeVenue();

@@ -261,7 +261,13 @@ export class PartitionExecutor {
     const written = this.#write(command, "CARRIED_OVER", { filled: standing.filled });
     // The state has changed in this turn: a settlement that comes now is the next cluster's to report.
     this.#settling.get(payload.command_id)?.abort();
-    await written;
+    try {
+      await written;
+    } catch (error) {
+      // What was not committed is the next owner's to find out.
+      if (error instanceof TransactionLostError) return;
+      throw error;
+    }
     forEvent(this.#options.context.logger, command.event).info(
       { filled: standing.filled },
       "the order is left resting, the next cluster takes it over",
