@@ -25,7 +25,7 @@ test("the archiver alone may read pods, their logs and events, in the services' 
   assert.deepEqual(bindings.map(place).sort(), places);
   for (const { inputs } of roles) {
     assert.deepEqual(inputs["rules"], [
-      { apiGroups: [""], resources: ["pods"], verbs: ["get", "list"] },
+      { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
       { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
       { apiGroups: [""], resources: ["events"], verbs: ["list"] },
     ]);

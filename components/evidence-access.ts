@@ -34,7 +34,7 @@ export class EvidenceAccess extends pulumi.ComponentResource {
           {
             metadata,
             rules: [
-              { apiGroups: [""], resources: ["pods"], verbs: ["get", "list"] },
+              { apiGroups: [""], resources: ["pods"], verbs: ["list"] },
               { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
               { apiGroups: [""], resources: ["events"], verbs: ["list"] },
             ],
