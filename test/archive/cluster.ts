@@ -1,6 +1,5 @@
 /** One cluster of a check: its archive, its programs and the records that were written to it. */
 import assert from "node:assert/strict";
-import type { Producer } from "kafkajs";
 import { DeleteObjectsCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { ArchiveWorld } from "./world.ts";
 import { type Manifest, manifestSchema } from "../../services/archive/documents.ts";
@@ -20,34 +19,19 @@ export class TestCluster {
   readonly faults: FaultyObjectStore;
   readonly records: Records;
   readonly #ended = new AbortController();
-  readonly #producer: Producer;
   #archiver: Program | undefined;
 
-  private constructor(
-    world: ArchiveWorld,
-    archive: ClusterArchive,
-    faults: FaultyObjectStore,
-    producer: Producer,
-  ) {
+  private constructor(world: ArchiveWorld, archive: ClusterArchive, faults: FaultyObjectStore) {
     this.world = world;
     this.archive = archive;
     this.faults = faults;
-    this.records = new Records(producer);
-    this.#producer = producer;
+    this.records = new Records(world.kafka);
   }
 
   /** Connects; nothing is written yet. Close it when done. */
   static async open(world: ArchiveWorld, archive: ClusterArchive): Promise<TestCluster> {
     const faults = await startFaults(world.store.endpoint);
-    // Without idempotence, a request that was answered too late on a busy machine would be written twice.
-    const producer = world.kafka.producer({
-      allowAutoTopicCreation: false,
-      idempotent: true,
-      maxInFlightRequests: 1,
-      retry: { retries: Number.MAX_SAFE_INTEGER },
-    });
-    await producer.connect();
-    return new TestCluster(world, archive, faults, producer);
+    return new TestCluster(world, archive, faults);
   }
 
   /** What any of the cluster's programs is told. Their key may not delete anything. */
@@ -184,7 +168,7 @@ export class TestCluster {
   async close(): Promise<void> {
     this.#ended.abort(new Error("the check is over"));
     this.archive.store.close();
-    await this.#producer.disconnect();
+    await this.records.close();
     await this.faults.close();
   }
 

@@ -44,10 +44,37 @@ export function printRecord(record: Omit<ArchivedRecord, "offset">): string {
 export class Records {
   /** What was written and committed, by topic, as {@link printRecord} prints it (the partition left out: -1). */
   readonly expected = new Map<string, string[]>();
-  readonly #producer: Producer;
+  readonly #kafka: Kafka;
+  /** One for each topic: kafkajs's stops at the metadata of any topic it ever wrote to that was deleted. */
+  readonly #producers = new Map<string, Producer>();
 
-  constructor(producer: Producer) {
-    this.#producer = producer;
+  constructor(kafka: Kafka) {
+    this.#kafka = kafka;
+  }
+
+  /** To be called when a topic was deleted and is written to again. */
+  async forget(topic: string): Promise<void> {
+    await this.#producers.get(topic)?.disconnect();
+    this.#producers.delete(topic);
+  }
+
+  async close(): Promise<void> {
+    for (const topic of this.#producers.keys()) await this.forget(topic);
+  }
+
+  async #producer(topic: string): Promise<Producer> {
+    const known = this.#producers.get(topic);
+    if (known !== undefined) return known;
+    // Without idempotence, a request that was answered too late on a busy machine would be written twice.
+    const producer = this.#kafka.producer({
+      allowAutoTopicCreation: false,
+      idempotent: true,
+      maxInFlightRequests: 1,
+      retry: { retries: 15, maxRetryTime: 2_000 },
+    });
+    await producer.connect();
+    this.#producers.set(topic, producer);
+    return producer;
   }
 
   /** Writes records, acknowledged by all in-sync replicas. */
@@ -56,7 +83,7 @@ export class Records {
       ...message,
       timestamp: String(message.timestamp ?? clock++),
     }));
-    await (by ?? this.#producer).send({ topic, acks: -1, compression, messages: stamped });
+    await (by ?? (await this.#producer(topic))).send({ topic, acks: -1, compression, messages: stamped });
     if (!expected) return;
     const known = this.expected.get(topic) ?? [];
     this.expected.set(topic, known);
