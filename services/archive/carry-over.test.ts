@@ -12,6 +12,8 @@ import { type Manifest, manifestChecksum } from "./documents.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { JournalFold } from "./open-commands.ts";
 import { claimCarryOver, findPredecessor, loadedDocument } from "./predecessor.ts";
+import { planPrune } from "./prune.ts";
+import type { ArchiveStore } from "./store.ts";
 
 const at = "2025-10-14T20:00:00.000Z";
 const identity = (clusterId: string, businessDate = "2025-10-14") => ({
@@ -163,7 +165,13 @@ async function cluster(
   store: MemoryStore,
   clusterId: string,
   hour: number,
-  { sealed = false, loaded = false, override = false, businessDate = "2025-10-14" } = {},
+  {
+    sealed = false,
+    loaded = false,
+    override = false,
+    businessDate = "2025-10-14",
+    carryOver = null as Manifest["carryOver"],
+  } = {},
 ): Promise<ClusterArchive> {
   const archive = store.archive(identity(clusterId, businessDate));
   const openedAt = `${businessDate}T${String(hour).padStart(2, "0")}:00:00.000Z`;
@@ -192,7 +200,7 @@ async function cluster(
       groups: [],
       totals: { topics: 0, partitions: 0, objects: 0, records: 0, bytes: 0 },
       evidence: [],
-      carryOver: null,
+      carryOver,
       losses: [],
     };
     await archive.write("manifest.json", { ...content, checksum: manifestChecksum(content) });
@@ -238,4 +246,28 @@ test("what is carried over is one cluster's; a claim counts until its cluster is
   assert.equal(await claimCarryOver(predecessor, identity("second")), undefined);
   await cluster(store, "first", 12, { override: true, loaded: true });
   assert.match((await claimCarryOver(predecessor, identity("second"))) ?? "", /first .*and has loaded them/);
+});
+
+test("a claim alone lets nobody prune what is carried over: its cluster may be gone without having loaded", async () => {
+  const store = new MemoryStore();
+  const archive = store.archive(identity("leaves-an-order"));
+  const carryOver = await writeCarryOver(archive, fold(...carried(1)).open);
+  await cluster(store, "leaves-an-order", 9, { sealed: true, loaded: true, carryOver });
+  const reasons = async (): Promise<string[]> => {
+    const selection = { stack: "dev", before: "2025-10-15" };
+    const decisions = await planPrune(
+      store as unknown as ArchiveStore,
+      selection,
+      new AbortController().signal,
+    );
+    const mine = decisions.find(({ identity }) => identity.clusterId === archive.identity.clusterId);
+    return mine?.reasons ?? ["it is not looked at"];
+  };
+  const waiting = /carries over \d+ orders that no later cluster has loaded/;
+  assert.match((await reasons()).join(), waiting);
+  await cluster(store, "next", 12, { override: true });
+  assert.equal(await claimCarryOver(archive, identity("next")), undefined);
+  assert.match((await reasons()).join(), waiting);
+  await cluster(store, "next", 12, { loaded: true });
+  assert.deepEqual(await reasons(), []);
 });

@@ -78,17 +78,39 @@ export async function claimCarryOver(
 ): Promise<string | undefined> {
   await predecessor.write(`${claimsFolder}${own.clusterId}.json`, own);
   // Written first and listed then: of two clusters that do this at the same time, at least one sees the other.
-  for (const { key } of await predecessor.store.list(predecessor.prefix + claimsFolder)) {
-    const claim = await predecessor.read(key.slice(predecessor.prefix.length), claimSchema);
-    if (claim === undefined || claim.clusterId === own.clusterId) continue;
-    const other = new ClusterArchive(predecessor.store, claim);
-    const claimed = `cluster ${claim.clusterId} of ${claim.businessDate} has claimed the orders that ${predecessor.prefix} carries over`;
-    const loaded = await other.read(loadedDocument, carryOverLoadedSchema);
-    if (loaded !== undefined && loaded.commands.length > 0) return `${claimed}, and has loaded them`;
-    if (loaded === undefined && !isGone(await readEntry(other)))
+  for (const { archive: other, commands } of await claimants(predecessor)) {
+    const { businessDate, clusterId } = other.identity;
+    if (clusterId === own.clusterId) continue;
+    const claimed = `cluster ${clusterId} of ${businessDate} has claimed the orders that ${predecessor.prefix} carries over`;
+    if (commands !== undefined && commands > 0) return `${claimed}, and has loaded them`;
+    if (commands === undefined && !isGone(await readEntry(other)))
       return `${claimed}, and is neither sealed nor given up`;
   }
   return undefined;
+}
+
+/**
+ * Whether a later cluster has what this one carries over; a claim alone does not say so.
+ * @throws ArchiveDocumentError for a claim that cannot be read; ArchiveStoreError.
+ */
+export async function isCarryOverLoaded(predecessor: ClusterArchive): Promise<boolean> {
+  return (await claimants(predecessor)).some(({ commands = 0 }) => commands > 0);
+}
+
+/** The clusters that have claimed, and how many commands each has loaded; undefined: its prepare-day job is not done. */
+async function claimants(
+  predecessor: ClusterArchive,
+): Promise<{ archive: ClusterArchive; commands: number | undefined }[]> {
+  const { store, prefix } = predecessor;
+  const listed = await store.list(prefix + claimsFolder);
+  const found = await mapConcurrently(listed, concurrency, async ({ key }) => {
+    const claim = await predecessor.read(key.slice(prefix.length), claimSchema);
+    if (claim === undefined) return [];
+    const archive = new ClusterArchive(store, claim);
+    const loaded = await archive.read(loadedDocument, carryOverLoadedSchema);
+    return [{ archive, commands: loaded?.commands.length }];
+  });
+  return found.flat();
 }
 
 /** Whether the cluster's prepare-day job was done, so that services may have run. */

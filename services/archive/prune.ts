@@ -7,9 +7,11 @@
 import { hostname, userInfo } from "node:os";
 import { toInstant } from "../core/time.ts";
 import { type ClusterEntry, listClusters, type Pruned } from "./catalogue.ts";
-import { ClusterArchive } from "./cluster-archive.ts";
+import { ArchiveDocumentError, ClusterArchive } from "./cluster-archive.ts";
 import { mapConcurrently } from "./concurrency.ts";
+import type { ManifestCarryOver } from "./documents.ts";
 import { type ArchiveIdentity, archivePrefix, documents, manifestHistory } from "./layout.ts";
+import { isCarryOverLoaded, loadedDocument } from "./predecessor.ts";
 import { ArchiveCredentialsError, type ArchiveStore } from "./store.ts";
 import { verifyArchive } from "./verify.ts";
 
@@ -39,7 +41,7 @@ const kept: ReadonlySet<string> = new Set([
   documents.pruned,
   documents.opened,
   documents.dataLossOverride,
-  "carry-over-loaded.json",
+  loadedDocument,
 ]);
 
 /** Clusters looked at side by side. */
@@ -109,12 +111,23 @@ async function decide(
     const { verified, problems } = await verifyArchive(archive, { mode: "fast", signal });
     if (!verified) reasons.push(...problems.map((problem) => `it does not verify: ${problem}`));
     const { manifest } = entry;
-    const isClaimed = listed.some(({ name }) => name.startsWith("carry-over-claims/"));
-    if (manifest !== undefined && manifest.carryOver !== null && !isClaimed) {
-      reasons.push(`it carries over ${manifest.carryOver.commands} orders that no later cluster has loaded`);
+    if (manifest !== undefined && manifest.carryOver !== null) {
+      reasons.push(...(await carryOverReasons(archive, manifest.carryOver)));
     }
   }
   return decision(entry, listed, reasons);
+}
+
+async function carryOverReasons(archive: ClusterArchive, { commands }: ManifestCarryOver): Promise<string[]> {
+  try {
+    if (await isCarryOverLoaded(archive)) return [];
+    return [`it carries over ${commands} orders that no later cluster has loaded`];
+  } catch (error) {
+    if (!(error instanceof ArchiveDocumentError)) throw error;
+    return [
+      `whether a later cluster has loaded the orders that it carries over is not known: ${error.message}`,
+    ];
+  }
 }
 
 function decision(
