@@ -131,7 +131,7 @@ test("list, show and verify tell what the bucket holds; a doubtful name is refus
 });
 
 test("wrong usage is 2, a bucket that cannot be used is 1, and each says what to do", async () => {
-  const [unset, stackOnly, date, keys, bucket] = await Promise.all([
+  const [unset, stackOnly, date, keys, bucket, topic, noStack] = await Promise.all([
     trading(["list"], { S3_ENDPOINT: "", S3_SECRET_ACCESS_KEY: "" }),
     trading(["list", "--stack", "dev"], {
       S3_ENDPOINT: "",
@@ -142,6 +142,11 @@ test("wrong usage is 2, a bucket that cannot be used is 1, and each says what to
     trading(["list", "--date", "yesterday"]),
     trading(["list"], { S3_SECRET_ACCESS_KEY: "wrong" }),
     trading(["verify", `dev/2025-10-14/${first}`], { S3_BUCKET: "no-such-bucket" }),
+    trading([
+      ...["restore", `dev/2025-10-14/${first}`, "--brokers", "127.0.0.1:1"],
+      ...["--topics", "raw.quotes,nowhere", "--rename", "neither=x"],
+    ]),
+    trading(["prune", "--stack", "", "--keep-days", "30", "--yes"]),
   ]);
   assert.equal(unset.code, 2);
   assert.match(unset.err, /S3_ENDPOINT: is missing\n +S3_SECRET_ACCESS_KEY: is missing/);
@@ -157,6 +162,13 @@ test("wrong usage is 2, a bucket that cannot be used is 1, and each says what to
   assert.match(keys.err, /keys are refused/);
   assert.equal(bucket.code, 1);
   assert.match(bucket.err, /There is no bucket "no-such-bucket"/);
+  assert.equal(topic.code, 2);
+  assert.match(
+    topic.err,
+    /--topics: the archive has no topic nowhere\.\n--rename: the archive has no topic neither\./,
+  );
+  assert.equal(noStack.code, 2);
+  assert.match(noStack.err, /--stack: found "", expected a stack's name/);
 });
 
 test("verify ends with 1 and names what is damaged", async () => {

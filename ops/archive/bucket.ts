@@ -34,6 +34,8 @@ export function openBucket(
   stack: string | undefined,
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): ArchiveStore {
+  if (stack !== undefined && !/^[^/]+$/.test(stack))
+    throw new UsageError(`--stack: found ${JSON.stringify(stack)}, expected a stack's name`);
   const given = {
     ...bucketOfStack(stack),
     ...Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== "")),

@@ -71,10 +71,13 @@ async function runRestore(run: Run, path: string | undefined, options: RestoreCo
       );
     }
     const logger = createRunLogger(run);
-    const unknown = [...(rename?.keys() ?? [])].filter(
-      (topic) => !manifest.topics.some((known) => known.topic === topic),
-    );
-    if (unknown.length > 0) throw new UsageError(`--rename: the archive has no topic ${unknown.join(", ")}.`);
+    const known = new Set(manifest.topics.map(({ topic }) => topic));
+    const mistakes = Object.entries({ "--topics": topics ?? [], "--rename": [...(rename?.keys() ?? [])] })
+      .map(([option, names]) => ({ option, unknown: names.filter((name) => !known.has(name)) }))
+      .filter(({ unknown }) => unknown.length > 0)
+      .map(({ option, unknown }) => `${option}: the archive has no topic ${unknown.join(", ")}.`);
+    if (mistakes.length > 0)
+      throw new UsageError(`${mistakes.join("\n")}\nIt has ${[...known].sort().join(", ")}.`);
     const result = await restore({
       kafka: connectKafka({ brokers, clientId: "archive-restore", logger }),
       archive,
