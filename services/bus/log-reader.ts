@@ -9,6 +9,7 @@ import type { Logger } from "../core/log.ts";
 import { type FetchedLog, fetchLogs, offsetOutOfRange } from "./fetch.ts";
 import { committedBatches, endOfBatches } from "./fetched-batches.ts";
 import { type Cluster, createCluster, type LogRecord, partitionKey } from "./kafka-log.ts";
+import { askLogEnds } from "./leader-ends.ts";
 import { topicOffsets } from "./topic-offsets.ts";
 
 /** Receives one partition. */
@@ -139,11 +140,17 @@ export class LogReader {
     try {
       const since = performance.now();
       await this.discover();
+      const ends = new Map<string, bigint>();
       for (;;) {
-        const open = [...this.#readings.values()].filter(
-          ({ fetchedAt, end, receiver: { position } }) =>
-            fetchedAt < since || end === undefined || position === undefined || position < end,
-        );
+        await this.#askForEnds(ends);
+        const open = [...this.#readings]
+          .filter(([key, { fetchedAt, end, receiver }]) => {
+            const { position } = receiver;
+            const asked = ends.get(key);
+            if (fetchedAt < since || end === undefined || asked === undefined) return true;
+            return position === undefined || position < end || position < asked;
+          })
+          .map(([, reading]) => reading);
         const broken = open.flatMap(({ receiver }) => receiver.broken ?? []);
         if (broken.length > 0) throw new Error(broken.join("; "));
         if (open.length === 0) break;
@@ -158,6 +165,21 @@ export class LogReader {
       partition,
       end: end ?? 0n,
     }));
+  }
+
+  /** Asks for the ends that are not known yet, and puts in those that are told. */
+  async #askForEnds(ends: Map<string, bigint>): Promise<void> {
+    const unknown = [...this.#readings].filter(([key, { leader }]) => leader >= 0 && !ends.has(key));
+    const partitions = unknown.map(([, { leader, receiver }]) => ({
+      leader,
+      topic: receiver.topic,
+      partition: receiver.partition,
+    }));
+    const failure = await askLogEnds(this.#cluster, partitions, ends);
+    if (failure === undefined) return;
+    this.#options.logger.debug({ err: failure }, "the brokers do not tell yet where the logs end");
+    await this.#refresh();
+    await delay(pauseAfterErrorMs);
   }
 
   /** Looks for topics and leaders now. Calls at the same time share one look. */
@@ -294,7 +316,8 @@ export class LogReader {
       const end = log.errorCode === 0 ? endOfBatches(log.batches) : undefined;
       if (end !== undefined) {
         served.add(reading);
-        reading.ahead = end;
+        // Unless the receiver was set back while this was on its way: then it is out of date.
+        if ((reading.ahead ?? reading.receiver.position) === offset) reading.ahead = end;
       }
       return [{ log, reading, offset, sentAt }];
     });
@@ -322,7 +345,12 @@ export class LogReader {
           needsRefresh = true;
           throw new Error(`the broker answered error code ${log.errorCode}`);
         }
-        for (const { records, end } of committedBatches(log)) await receiver.take(offset, records, end);
+        // Each batch from the end of the one before: a receiver may be set back between two of them.
+        let from = offset;
+        for (const { records, end } of committedBatches(log)) {
+          await receiver.take(from, records, end);
+          from = end;
+        }
         reading.failure = undefined;
       } catch (error) {
         this.#failed(reading, error);
