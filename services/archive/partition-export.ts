@@ -134,9 +134,11 @@ export class PartitionExport implements PartitionReceiver {
 
   deleted(end: bigint | undefined): void {
     this.isLive = false;
-    if (end === undefined || this.#position === undefined || end <= this.#position) return;
+    // While it is not known where to go on, only what was stored counts.
+    const position = this.position ?? this.archived.end;
+    if (end === undefined || end <= position) return;
     this.#lostWithTopic =
-      `${partitionKey(this)}: the topic was deleted when offsets ${this.#position} to ${end - 1n} ` +
+      `${partitionKey(this)}: the topic was deleted when offsets ${position} to ${end - 1n} ` +
       "were not archived yet";
     this.#options.logger.error({ partition: partitionKey(this) }, this.#lostWithTopic);
   }
