@@ -40,6 +40,25 @@ export function regressions(
   );
 }
 
+/**
+ * The losses of a new manifest: those that are known now, and those that the one before it tells of topics that are
+ * gone, which an archiver that was restarted since cannot know. A partition that exists shows its losses itself.
+ * @param known what the archiver knows to be lost, each beginning with the partition and a colon.
+ */
+export function allLosses(
+  before: Pick<Manifest, "losses"> | undefined,
+  topics: readonly TopicContent[],
+  known: readonly string[],
+): string[] {
+  const live = new Set(
+    topics.flatMap(({ topic, deleted, partitions }) =>
+      deleted ? [] : partitions.map(({ partition }) => partitionKey({ topic, partition })),
+    ),
+  );
+  const former = before?.losses.filter((loss) => !live.has(loss.slice(0, loss.indexOf(": ")))) ?? [];
+  return [...new Set([...former, ...known])];
+}
+
 function lost(old: ManifestPartition, now: ManifestPartition): string | undefined {
   if (now.records < old.records) return `${old.records} records, now there are ${now.records}`;
   if (BigInt(now.logEnd) < BigInt(old.logEnd)) return `the log end ${old.logEnd}, now it is ${now.logEnd}`;

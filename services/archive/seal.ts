@@ -16,7 +16,7 @@ import {
   type ManifestTopic,
 } from "./documents.ts";
 import type { DrainRequester } from "./drain-requester.ts";
-import { regressions, sameContent, type TopicContent } from "./manifest-compare.ts";
+import { allLosses, regressions, sameContent, type TopicContent } from "./manifest-compare.ts";
 import { ensureManifest, readManifestHistory } from "./manifest-history.ts";
 import { strangeKafka } from "./own-kafka.ts";
 import { SealError } from "./seal-error.ts";
@@ -135,7 +135,7 @@ export async function seal(options: SealOptions): Promise<Seal> {
     totals: totalsOf(topics),
     evidence,
     carryOver,
-    losses: exporter.losses,
+    losses: allLosses(newest, topics, exporter.losses),
   };
   const manifest = { ...content, checksum: manifestChecksum(content) };
   signal.throwIfAborted();
