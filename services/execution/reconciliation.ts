@@ -15,11 +15,12 @@ import { derivedEventId } from "../core/ids.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { toInstant } from "../core/time.ts";
 import type { AccountSnapshot, Reconciliation as ReconciliationPayload } from "../core/trading.ts";
-import { acceptedBaseline, differences, Fills, foreignOrders, withoutFills } from "./account.ts";
+import { acceptedBaseline, differences, type Fills, foreignOrders, withoutFills } from "./account.ts";
 import type { EndedCommands } from "./ended-commands.ts";
 import { mismatchReason, type TradingGates } from "./gates.ts";
 import { JournalView } from "./journal-view.ts";
 import type { ExecutionMetrics } from "./metrics.ts";
+import { openFills } from "./open-fills.ts";
 
 /** The partition whose owner compares the account. */
 const keeperPartition = 0;
@@ -133,25 +134,16 @@ export class Reconciliation {
     signal: AbortSignal,
     progress: () => void,
   ): Promise<{ account: AccountSnapshot; carried: Fills }> {
+    const { venue, context } = this.#options;
+    const { open } = view;
     for (;;) {
-      const before = await this.#standing(view, signal);
+      const before = await openFills({ venue, open, context, progress, signal });
       const account = await this.#account(signal, progress);
-      const carried = await this.#standing(view, signal);
+      const carried = await openFills({ venue, open, context, progress, signal });
       if (carried.isSameAs(before)) return { account, carried };
       // Something was filled while the account was read: it may be in it or not.
       await delay(betweenLooksMs, undefined, { signal });
     }
-  }
-
-  /** What the venue has filled of open commands. */
-  async #standing(view: JournalView, signal: AbortSignal): Promise<Fills> {
-    const { venue } = this.#options;
-    const fills = new Fills();
-    for (const { event, reference } of view.open) {
-      const standing = await venue.standing?.(event.payload, reference, signal);
-      if (standing !== undefined) fills.add(event.payload, standing.filled);
-    }
-    return fills;
   }
 
   /** @param isAccepted a person has looked at the last mismatch: what differs now becomes part of the baseline. */
