@@ -8,6 +8,7 @@ import type { LabProcess } from "../lab/processes.ts";
 import { sealProgressSchema, type SealRequest } from "../services/archive/documents.ts";
 import type { ClusterArchive } from "../services/archive/index.ts";
 import { documents } from "../services/archive/layout.ts";
+import { catalog } from "../services/catalog.ts";
 import { toInstant } from "../services/core/time.ts";
 import { archiveVariables } from "./archive-parts.ts";
 import { MeasurementError, measurementDeadlineMs } from "./process-output.ts";
@@ -64,6 +65,7 @@ export class ArchiverProcess {
         cwd: projectDirectory,
         env: {
           PATH: process.env["PATH"],
+          ...catalog.find(({ name }) => name === "archiver")?.runtime,
           SERVICE_NAME: "archiver",
           HTTP_PORT: String(port),
           ...archiveVariables(store, archive),

@@ -98,6 +98,7 @@ for (const service of catalog) {
             EVIDENCE_PROMETHEUS_URL: "http://prometheus-operated.monitoring.svc.cluster.local:9090",
           }
         : {}),
+      ...service.runtime,
       ...(service.name === "result-monitor"
         ? {
             MONITORED_GROUPS:

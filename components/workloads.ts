@@ -78,6 +78,7 @@ function environmentOf(service: Deployable): { name: string; value: string }[] {
   }
   if (service.name === "result-monitor") Object.assign(environment, monitored());
   if (service.stateDirectory !== undefined) environment["STATE_DIRECTORY"] = service.stateDirectory;
+  Object.assign(environment, service.runtime);
   return Object.entries(environment).map(([name, value]) => ({ name, value }));
 }
 
