@@ -164,6 +164,10 @@ test("every contradiction is told, and all together", () => {
     /covers more than the log's end 5/,
   );
   assert.match(
+    problems((copy) => void (partition(copy).logEnd = "999")),
+    /no object covers the offsets from \d+ to 998/,
+  );
+  assert.match(
     problems((copy) => void partition(copy).objects.splice(0, 1)),
     /no object covers the offsets from 0 to 2/,
   );

@@ -115,9 +115,9 @@ function partitionProblems(topic: string, partition: ManifestPartition): string[
     before = object.recordsSha256;
     next = range.last + 1n;
   }
-  if (next > BigInt(partition.logEnd)) {
-    problems.push(`${name}: covers more than the log's end ${partition.logEnd}`);
-  }
+  const logEnd = BigInt(partition.logEnd);
+  if (next > logEnd) problems.push(`${name}: covers more than the log's end ${logEnd}`);
+  if (next < logEnd) problems.push(`${name}: no object covers the offsets from ${next} to ${logEnd - 1n}`);
   const records = sum(partition.objects.map((object) => object.records));
   if (records !== partition.records) {
     problems.push(`${name}: ${partition.records} records, but its objects have ${records}`);
