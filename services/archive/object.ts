@@ -23,6 +23,8 @@ export interface ExpectedObject {
   /** Its partition's chain in front of its first record and behind its last one. */
   before: Readonly<ChainPoint>;
   recordsSha256: string;
+  /** Kafka's id of the topic: one that is deleted and created again has another. Not part of a manifest. */
+  topicId?: string | undefined;
 }
 
 /** An object ready to be stored. */
@@ -73,7 +75,7 @@ export class ObjectBuilder {
   }
 
   /** Ends the object: the builder must not be used any more. The same records of the same range give the same bytes. */
-  async build(range: OffsetRange, codec: Codec): Promise<PreparedObject> {
+  async build(range: OffsetRange, codec: Codec, topicId?: string): Promise<PreparedObject> {
     const body = await pack(codec, this.#lines.pieces);
     this.#lines.release();
     return {
@@ -84,6 +86,7 @@ export class ObjectBuilder {
         records: this.records,
         before: this.#before,
         recordsSha256: this.#hash.digest(),
+        topicId,
       },
       firstOffset: this.#firstOffset,
       lastOffset: this.#lastOffset,
@@ -97,6 +100,7 @@ export function metadataOf({
   records,
   before,
   recordsSha256,
+  topicId,
 }: ExpectedObject): Record<string, string> {
   return {
     records: String(records),
@@ -104,6 +108,7 @@ export function metadataOf({
     "records-before": String(before.records),
     "records-sha256-before": before.sha256,
     "records-sha256": recordsSha256,
+    ...(topicId === undefined ? {} : { "topic-id": topicId }),
   };
 }
 
@@ -120,6 +125,7 @@ export function expectedOf(metadata: Readonly<Record<string, string>>): Expected
     records: Number(records),
     before: { records: Number(recordsBefore), sha256: sha256Before },
     recordsSha256,
+    topicId: metadata["topic-id"],
   };
 }
 

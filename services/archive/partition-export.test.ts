@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pino } from "pino";
+import type { ListedRange } from "./cluster-archive.ts";
 import type { ArchivedRecord } from "./line.ts";
 import { PartitionExport, type PartitionWork } from "./partition-export.ts";
 
@@ -24,18 +25,50 @@ const work: PartitionWork = {
   stored: () => undefined,
 };
 
-test("a topic that is deleted while its export pauses is a loss", async () => {
-  const abort = new AbortController();
-  const partition = new PartitionExport({
+const abort = new AbortController();
+
+function make(listed: readonly ListedRange[] = [], more: Partial<PartitionWork> = {}): PartitionExport {
+  return new PartitionExport({
     topic: "t",
     partition: 0,
-    listed: [],
+    listed,
     rotation: { bytes: 1_000_000, ageMs: 60_000 },
     codec: "gzip",
     logger: pino({ level: "silent" }),
-    work,
+    work: { ...work, ...more },
     signal: abort.signal,
   });
+}
+
+test("a topic of the same name with another id is not read on, whenever that shows", async () => {
+  const partition = make();
+  partition.identified("a");
+  partition.identified("b");
+  assert.equal(partition.broken, undefined, "nothing was archived of the first one");
+  await partition.take(0n, [record(0)], 1n);
+  partition.identified("b");
+  assert.equal(partition.broken, undefined);
+  partition.identified("c");
+  assert.match(partition.broken ?? "", /^t\/0: the topic was deleted and created again/);
+
+  const object = { topic: "t", partition: 0, first: 0n, last: 4n, name: "n", bytes: 1, etag: "e" };
+  const before = { records: 0, sha256: "0".repeat(64) };
+  const expected = { sha256: "", records: 5, before, recordsSha256: "1".repeat(64), topicId: "a" };
+  for (const [live, isSame] of [
+    ["a", true],
+    ["b", false],
+  ] as const) {
+    const looked = Promise.resolve(expected);
+    const resumed = make([object], { look: () => looked });
+    resumed.identified(live);
+    await resumed.flush();
+    assert.equal(resumed.position, 5n);
+    assert.equal(resumed.broken === undefined, isSame, live);
+  }
+});
+
+test("a topic that is deleted while its export pauses is a loss", async () => {
+  const partition = make();
   partition.revive();
   await partition.take(0n, [record(0), record(1)], 2n);
   await partition.flush();

@@ -63,6 +63,9 @@ export class PartitionExport implements PartitionReceiver {
   /** Records that the brokers deleted before they could be archived. */
   readonly losses: string[] = [];
   broken: string | undefined;
+  /** Kafka's id of the topic that exists, and of the one that the objects are of. */
+  #topicId: string | undefined;
+  #archivedTopicId: string | undefined;
   /** Whether the topic exists, as far as is known. */
   isLive = false;
   /** What was lost with the topic, should it really be gone. */
@@ -132,6 +135,14 @@ export class PartitionExport implements PartitionReceiver {
     this.#lostWithTopic = undefined;
   }
 
+  identified(topicId: string): void {
+    const before = this.#archivedTopicId ?? this.#topicId;
+    this.#topicId = topicId;
+    // Of a topic that was empty nothing is archived that could be mixed up.
+    const isEmpty = this.archived.objects === 0 && this.#position === 0;
+    if (before !== undefined && before !== topicId && !isEmpty) this.#createdAgain();
+  }
+
   deleted(end: bigint | undefined): void {
     this.isLive = false;
     // While it is not known where to go on, only what was stored counts.
@@ -178,6 +189,15 @@ export class PartitionExport implements PartitionReceiver {
         "Seal is not possible any more; see docs/archive.md";
       this.#options.logger.error({ partition: name }, this.broken);
     }
+  }
+
+  #createdAgain(): void {
+    if (this.broken !== undefined) return;
+    const name = partitionKey(this);
+    this.broken =
+      `${name}: the topic was deleted and created again (Kafka has another id for it than the archive). Its newer records ` +
+      "cannot be told from the older ones. Seal is not possible any more; see docs/archive.md";
+    this.#options.logger.error({ partition: name }, this.broken);
   }
 
   /**
@@ -227,7 +247,7 @@ export class PartitionExport implements PartitionReceiver {
     const { work, codec } = this.#options;
     const before = this.#stored;
     const setBacks = this.#setBacks;
-    const building = work.build(() => builder.build(range, codec));
+    const building = work.build(() => builder.build(range, codec, this.#topicId));
     this.#stored = (async () => {
       let held = bytes;
       try {
@@ -289,7 +309,14 @@ export class PartitionExport implements PartitionReceiver {
       const expected = await work.look(last.name);
       // Set back meanwhile: an object was read back and found damaged, so it is known where to go on.
       if (this.#setBacks !== setBacks) return;
-      if (expected !== undefined) return this.#goOnAt(Number(last.last) + 1, pointBehind(expected));
+      if (expected !== undefined) {
+        const { topicId } = expected;
+        this.#archivedTopicId = topicId;
+        if (topicId !== undefined && this.#topicId !== undefined && topicId !== this.#topicId) {
+          this.#createdAgain();
+        }
+        return this.#goOnAt(Number(last.last) + 1, pointBehind(expected));
+      }
       if (last !== archived.lastPending) continue;
       logger.error({ object: last.name }, "the object's metadata is not the archiver's: exporting it again");
       archived.dropLast();

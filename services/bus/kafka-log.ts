@@ -7,6 +7,7 @@
  * part is an error at once.
  */
 import type { Kafka } from "kafkajs";
+import type { AskedBroker } from "./topic-ids.ts";
 
 /** A record as kafkajs decodes it, markers included. */
 export interface RawMessage {
@@ -33,7 +34,7 @@ export interface FetchRequestTopic {
   partitions: { partition: number; fetchOffset: string; maxBytes: number }[];
 }
 
-interface Broker {
+interface Broker extends AskedBroker {
   fetch(request: {
     maxWaitTime: number;
     minBytes: number;
@@ -62,6 +63,7 @@ export interface Cluster {
     topics: string[];
   }): Promise<{ clusterId: string; topicMetadata: TopicMetadata[] } | null>;
   findBroker(broker: { nodeId: number }): Promise<Broker>;
+  findControllerBroker(): Promise<Broker>;
 }
 
 /** Kafka's `read_committed`: nothing beyond the last stable offset, with a list of aborted transactions. */

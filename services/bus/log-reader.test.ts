@@ -39,9 +39,10 @@ function kafkaOf({ fetch, end }: SimulatedBroker): Kafka {
         request,
         response,
       }: {
-        request: { encode(): Promise<{ buffer: Buffer }> };
-        response: { parse(decoded: { logs: FetchedLog[] }): Promise<FetchedLog[]> };
+        request: { apiName: string; encode(): Promise<{ buffer: Buffer }> };
+        response: { parse(decoded: object): Promise<unknown> };
       }) {
+        if (request.apiName === "Metadata") return response.parse(new Map([["t", "ab".repeat(16)]]));
         const { buffer } = await request.encode();
         // As encodeFetch writes it for one partition of a topic whose name has one letter.
         const { batches, highWatermark } = fetch(Number(buffer.readBigInt64BE(44)));
@@ -67,6 +68,7 @@ function kafkaOf({ fetch, end }: SimulatedBroker): Kafka {
       topicMetadata: [{ topic: "t", partitionMetadata: [{ partitionId: 0, leader: 1 }] }],
     }),
     findBroker: async () => broker,
+    findControllerBroker: async () => broker,
   };
   return { [Symbol("private:Kafka:createCluster")]: () => cluster } as unknown as Kafka;
 }

@@ -10,6 +10,7 @@ import { type FetchedLog, fetchLogs, offsetOutOfRange } from "./fetch.ts";
 import { committedBatches, endOfBatches } from "./fetched-batches.ts";
 import { type Cluster, createCluster, type LogRecord, partitionKey } from "./kafka-log.ts";
 import { askLogEnds } from "./leader-ends.ts";
+import { topicIds } from "./topic-ids.ts";
 import { topicOffsets } from "./topic-offsets.ts";
 
 /** Receives one partition. */
@@ -27,6 +28,11 @@ export interface PartitionReceiver {
   take(from: bigint, records: readonly LogRecord[], end: bigint): Promise<void>;
   /** The position is outside of the log, which has records from `low` to before `high`. */
   outOfRange(low: bigint, high: bigint): void;
+  /**
+   * The topic has this id (32 hexadecimal digits). Told before anything is read, and when it is another one than before:
+   * the topic was created anew.
+   */
+  identified?(topicId: string): void;
   /** The topic exists no more. @param end the last that was known of where its log ended. */
   deleted?(end: bigint | undefined): void;
 }
@@ -52,6 +58,8 @@ export interface LogEnd {
 
 interface Reading {
   receiver: PartitionReceiver;
+  /** See {@link PartitionReceiver.identified}. */
+  topicId: string;
   leader: number;
   /** When the last answered fetch was sent, and the end of the log that it told. */
   fetchedAt: number;
@@ -73,6 +81,8 @@ const partitionBytes = 1024 * 1024;
 const fetchMinBytes = 64 * 1024;
 const fetchWaitMs = 250;
 const pauseAfterErrorMs = 200;
+/** How often the brokers are asked for topics until each has its id. */
+const looks = 20;
 
 /** Internal topics of Kafka are not archived: they mean nothing in another cluster. */
 const isInternal = (topic: string): boolean => topic.startsWith("__");
@@ -191,21 +201,22 @@ export class LogReader {
   }
 
   async #discover(): Promise<void> {
-    const metadata = await this.#cluster.metadata();
-    if (metadata === null) throw new Error("no broker told what topics there are");
-    const { clusterId, topicMetadata } = metadata;
+    const { clusterId, topicMetadata, ids } = await this.#look();
     this.#kafkaClusterId = clusterId;
     const found = new Set<string>();
     for (const { topic, partitionMetadata } of topicMetadata) {
-      if (isInternal(topic)) continue;
+      const topicId = ids.get(topic);
+      if (isInternal(topic) || topicId === undefined) continue;
       for (const { partitionId: partition, leader } of partitionMetadata) {
         const key = partitionKey({ topic, partition });
         found.add(key);
         const known = this.#readings.get(key);
         if (known === undefined) {
           const receiver = this.#options.open(topic, partition);
+          receiver.identified?.(topicId);
           this.#readings.set(key, {
             receiver,
+            topicId,
             leader,
             fetchedAt: -1,
             end: undefined,
@@ -215,6 +226,10 @@ export class LogReader {
           });
         } else {
           known.leader = leader;
+          if (known.topicId !== topicId) {
+            known.topicId = topicId;
+            known.receiver.identified?.(topicId);
+          }
         }
       }
     }
@@ -231,6 +246,21 @@ export class LogReader {
         leader,
         this.#readBroker(leader).finally(() => this.#loops.delete(leader)),
       );
+    }
+  }
+
+  /** All topics, each with its id. */
+  async #look() {
+    for (let attempt = 1; ; attempt++) {
+      const metadata = await this.#cluster.metadata();
+      if (metadata === null) throw new Error("no broker told what topics there are");
+      const broker = await this.#cluster.findControllerBroker();
+      const ids = await topicIds(broker);
+      const unknown = metadata.topicMetadata.find(({ topic }) => !isInternal(topic) && !ids.has(topic));
+      if (unknown === undefined) return { ...metadata, ids };
+      // Created or deleted between the two questions, or one of the brokers is behind: that passes in a moment.
+      if (attempt === looks) throw new Error(`the brokers do not tell the id of the topic ${unknown.topic}`);
+      await delay(pauseAfterErrorMs);
     }
   }
 
