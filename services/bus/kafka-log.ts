@@ -63,7 +63,6 @@ export interface Cluster {
     topics: string[];
   }): Promise<{ clusterId: string; topicMetadata: TopicMetadata[] } | null>;
   findBroker(broker: { nodeId: number }): Promise<Broker>;
-  findControllerBroker(): Promise<Broker>;
 }
 
 /** Kafka's `read_committed`: nothing beyond the last stable offset, with a list of aborted transactions. */

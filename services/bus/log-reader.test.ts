@@ -68,7 +68,6 @@ function kafkaOf({ fetch, end }: SimulatedBroker): Kafka {
       topicMetadata: [{ topic: "t", partitionMetadata: [{ partitionId: 0, leader: 1 }] }],
     }),
     findBroker: async () => broker,
-    findControllerBroker: async () => broker,
   };
   return { [Symbol("private:Kafka:createCluster")]: () => cluster } as unknown as Kafka;
 }

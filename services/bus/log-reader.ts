@@ -251,17 +251,29 @@ export class LogReader {
 
   /** All topics, each with its id. */
   async #look() {
-    for (let attempt = 1; ; attempt++) {
+    let problem: unknown;
+    for (let attempt = 0; attempt < looks; attempt++) {
+      // Topics may be created or deleted between two questions, and brokers may be away or behind: that passes.
+      if (attempt > 0) await delay(pauseAfterErrorMs);
       const metadata = await this.#cluster.metadata();
       if (metadata === null) throw new Error("no broker told what topics there are");
-      const broker = await this.#cluster.findControllerBroker();
-      const ids = await topicIds(broker);
-      const unknown = metadata.topicMetadata.find(({ topic }) => !isInternal(topic) && !ids.has(topic));
-      if (unknown === undefined) return { ...metadata, ids };
-      // Created or deleted between the two questions, or one of the brokers is behind: that passes in a moment.
-      if (attempt === looks) throw new Error(`the brokers do not tell the id of the topic ${unknown.topic}`);
-      await delay(pauseAfterErrorMs);
+      const partitions = metadata.topicMetadata.flatMap(({ partitionMetadata }) => partitionMetadata);
+      const leaders = [...new Set(partitions.map(({ leader }) => leader))].filter((leader) => leader >= 0);
+      try {
+        const nodeId = leaders[attempt % leaders.length];
+        const ids =
+          nodeId === undefined
+            ? new Map<string, string>()
+            : await topicIds(await this.#cluster.findBroker({ nodeId }));
+        const unknown = metadata.topicMetadata.find(({ topic }) => !isInternal(topic) && !ids.has(topic));
+        if (unknown === undefined) return { ...metadata, ids };
+        problem = new Error(`the brokers do not tell the id of the topic ${unknown.topic}`);
+      } catch (error) {
+        problem = error;
+        await this.#cluster.refreshMetadata().catch(() => undefined);
+      }
     }
+    throw problem;
   }
 
   async #discoverAgain(): Promise<void> {
