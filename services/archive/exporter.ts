@@ -27,12 +27,14 @@ import { orAborted, untilItWorks } from "./retry.ts";
  * Records in memory over all partitions, in bytes: before compression, then compressed until they are stored. When it is
  * more, the largest collection becomes an object, and reading waits.
  */
-const memoryBytes = 24 * 1024 * 1024;
+const memoryBytes = 20 * 1024 * 1024;
 const ageCheckMs = 500;
 const compressionsAtOnce = 2;
 const uploadsAtOnce = 6;
 const looksAtOnce = 16;
 const progressEveryMs = 250;
+/** Records still to be read from Kafka, over all topics, from which on reading back waits. */
+const behindFrom = 50_000n;
 
 /** Arguments of {@link Exporter}. */
 export interface ExporterOptions {
@@ -83,6 +85,7 @@ export class Exporter {
       archive,
       logger,
       signal: this.#abort.signal,
+      isBehind: () => [...this.#reader.behind().values()].reduce((a, b) => a + b, 0n) > behindFrom,
       onFailure: (error) => this.#failed(error),
       onDamage: (partition, object, reason) => this.#damaged(partition, object, reason),
     });

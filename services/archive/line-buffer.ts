@@ -5,7 +5,7 @@ import type { ArchivedRecord } from "./line.ts";
 
 /** Pieces begin small, because most of a thousand partitions hold little, and double up to the largest. */
 const smallestPiece = 4 * 1024;
-const largestPiece = 256 * 1024;
+const largestPiece = 512 * 1024;
 /** Larger values are JSON only where one pass over their bytes shows it: parsing them would take several times their size. */
 const parsedUpTo = 1024 * 1024;
 /** Larger texts that consist of escapes mainly are shorter as base64. */
@@ -41,7 +41,7 @@ const nothing = Buffer.alloc(0);
 
 /** Pieces for reuse: freed by the garbage collector alone, they would pile up to several times what is in use. */
 const spare: Buffer[] = [];
-const maximumSpare = 64;
+const maximumSpare = 32;
 
 /** See the module's description. */
 export class LineBuffer {

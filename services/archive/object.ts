@@ -4,6 +4,7 @@ import { pack, unpack } from "./compression.ts";
 import { type Codec, codecOf, type OffsetRange, objectName } from "./layout.ts";
 import { type ArchivedRecord, decodeLine } from "./line.ts";
 import { LineBuffer } from "./line-buffer.ts";
+import { PlainLineReader } from "./plain-line.ts";
 import { type ChainPoint, chainStart, RecordHash } from "./record-hash.ts";
 
 /** An object does not hold what it should. */
@@ -169,11 +170,12 @@ export async function scanObject(
   const fail = (what: string): never => {
     throw new ArchiveObjectError(name, what);
   };
-  const onLine = (line: string): void => {
+  const plainLines = new PlainLineReader(range.topic, range.partition);
+  const onLine = (line: Buffer): void => {
     lines++;
     let record: ArchivedRecord;
     try {
-      record = decodeLine(line);
+      record = plainLines.read(line) ?? decodeLine(line.toString());
     } catch (error) {
       return fail(`line ${lines}: ${(error as Error).message}`);
     }
@@ -202,13 +204,13 @@ export async function scanObject(
   return { sha256: hash("sha256", body), records, recordsSha256: chain.digest(), firstOffset, lastOffset };
 }
 
-/** Cuts pieces of UTF-8 at "\n". */
+/** Cuts pieces at "\n". */
 class LineSplitter {
-  readonly #onLine: (line: string) => void;
+  readonly #onLine: (line: Buffer) => void;
   /** Pieces of a line whose end has not come. */
   #open: Buffer[] = [];
 
-  constructor(onLine: (line: string) => void) {
+  constructor(onLine: (line: Buffer) => void) {
     this.#onLine = onLine;
   }
 
@@ -222,12 +224,12 @@ class LineSplitter {
       const rest = piece.subarray(from, end);
       from = end + 1;
       if (this.#open.length === 0) {
-        this.#onLine(rest.toString("utf8"));
+        this.#onLine(rest);
         continue;
       }
       const line = Buffer.concat([...this.#open, rest]);
       this.#open = [];
-      this.#onLine(line.toString("utf8"));
+      this.#onLine(line);
     }
     if (from < piece.length) this.#open.push(piece.subarray(from));
   }

@@ -2,6 +2,7 @@
  * Reads back what was archived, once, in the background: every object is fetched from the bucket and checked by another
  * thread. Objects of a partition one after the other, several partitions at the same time.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "../core/log.ts";
 import type { ArchivedObject, ArchivedPartition } from "./archived-partition.ts";
 import type { ClusterArchive } from "./cluster-archive.ts";
@@ -16,6 +17,8 @@ export interface ReadBackOptions {
   logger: Logger;
   /** Ends it. */
   signal: AbortSignal;
+  /** Whether there is so much to store that reading back had better wait. Default: never. */
+  isBehind?: () => boolean;
   /**
    * A pending object is missing or wrong: its partition has to forget it, or it is not looked at again before
    * {@link ReadBack.add}.
@@ -27,6 +30,12 @@ export interface ReadBackOptions {
 
 /** One is checked while the next one is fetched. */
 const atOnce = 2;
+/**
+ * What is not in the bucket yet has the right of way, but not for ever: an archiver that is behind all day must not leave
+ * everything unread to the seal.
+ */
+const longestHoldMs = 30_000;
+const holdCheckMs = 50;
 
 /** See the module's description. */
 export class ReadBack {
@@ -37,6 +46,8 @@ export class ReadBack {
   readonly #worked = new Set<ArchivedPartition>();
   #runners = 0;
   #idle: PendingPromise | undefined;
+  /** Since when the export has been behind; undefined while it is not. */
+  #behindSince: number | undefined;
 
   constructor(options: ReadBackOptions) {
     this.#options = options;
@@ -63,6 +74,7 @@ export class ReadBack {
 
   async #run(): Promise<void> {
     for (const partition of this.#queue) {
+      await this.#untilItsTurn();
       if (this.#options.signal.aborted) break;
       this.#queue.delete(partition);
       const object = partition.nextPending;
@@ -84,6 +96,16 @@ export class ReadBack {
     if (this.#runners > 0) return;
     this.#idle?.resolve();
     this.#idle = undefined;
+  }
+
+  async #untilItsTurn(): Promise<void> {
+    const { isBehind, signal } = this.#options;
+    while (isBehind?.() === true && !signal.aborted) {
+      this.#behindSince ??= performance.now();
+      if (performance.now() - this.#behindSince > longestHoldMs) return;
+      await delay(holdCheckMs);
+    }
+    this.#behindSince = undefined;
   }
 
   /** @returns whether to go on with the partition. */

@@ -4,7 +4,7 @@
  * broker. While one answer is handed over the next one is on its way, never more.
  */
 import type { Kafka } from "kafkajs";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import type { Logger } from "../core/log.ts";
 import { type FetchedLog, fetchLogs, offsetOutOfRange } from "./fetch.ts";
 import { committedBatches, endOfBatches } from "./fetched-batches.ts";
@@ -80,6 +80,8 @@ const partitionBytes = 1024 * 1024;
  */
 const fetchMinBytes = 64 * 1024;
 const fetchWaitMs = 250;
+/** A receiver that never waits would otherwise hold up compression and uploads until all that was fetched is handed over. */
+const longestTurnMs = 2;
 const pauseAfterErrorMs = 200;
 /** How often the brokers are asked for topics until each has its id. */
 const looks = 20;
@@ -379,6 +381,7 @@ export class LogReader {
   /** Hands over what was fetched, partition by partition: whoever takes it may be slow, so no more is unpacked meanwhile. */
   async #handOver(fetched: readonly FetchedFrom[]): Promise<void> {
     let needsRefresh = false;
+    let turnedAt = performance.now();
     for (const { log, reading, offset, sentAt } of fetched) {
       const { receiver } = reading;
       try {
@@ -392,6 +395,9 @@ export class LogReader {
         for (const { records, end } of committedBatches(log)) {
           await receiver.take(from, records, end);
           from = end;
+          if (performance.now() - turnedAt < longestTurnMs) continue;
+          await setImmediate();
+          turnedAt = performance.now();
         }
         reading.failure = undefined;
       } catch (error) {
