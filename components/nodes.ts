@@ -1,6 +1,7 @@
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
 import { type Network, privateNetwork } from "./network.ts";
+import type { Profile } from "./profile.ts";
 import { serverImage } from "./versions.ts";
 
 /** One machine of the cluster: its Kubernetes node name, its role and its private address. */
@@ -8,41 +9,64 @@ export interface NodePlan {
   nodeName: "k3s-control" | "kafka-0" | "kafka-1" | "kafka-2";
   role: "k3s-control" | "kafka";
   privateAddress: string;
+  /** Whether a Kafka broker runs here. */
+  broker: boolean;
 }
 
 /** The four machines of seed 000. */
 export const nodePlans = [
-  { nodeName: "k3s-control", role: "k3s-control", privateAddress: privateNetwork.controlPlane },
-  { nodeName: "kafka-0", role: "kafka", privateAddress: privateNetwork.brokers[0] },
-  { nodeName: "kafka-1", role: "kafka", privateAddress: privateNetwork.brokers[1] },
-  { nodeName: "kafka-2", role: "kafka", privateAddress: privateNetwork.brokers[2] },
+  {
+    nodeName: "k3s-control",
+    role: "k3s-control",
+    privateAddress: privateNetwork.controlPlane,
+    broker: false,
+  },
+  { nodeName: "kafka-0", role: "kafka", privateAddress: privateNetwork.brokers[0], broker: true },
+  { nodeName: "kafka-1", role: "kafka", privateAddress: privateNetwork.brokers[1], broker: true },
+  { nodeName: "kafka-2", role: "kafka", privateAddress: privateNetwork.brokers[2], broker: true },
 ] as const satisfies readonly NodePlan[];
 
-export type NodeName = (typeof nodePlans)[number]["nodeName"];
+/**
+ * The machines of a profile; the control plane comes first. The one server of `single-node` keeps the control plane's
+ * name, so that what is bound to that node (the services in Git, Argo CD) is right in either profile.
+ */
+export function nodePlansOf(profile: Profile): readonly NodePlan[] {
+  return profile === "cluster" ? nodePlans : [{ ...nodePlans[0], broker: true }];
+}
+
+export type NodeName = NodePlan["nodeName"];
+
 export interface NodesArgs {
   /** Name of the stack; servers are called `<stack>-<node name>`. */
   stack: string;
+  /** Which machines there are. Default: `cluster`. */
+  profile?: Profile;
   network: Network;
   location: pulumi.Input<string>;
   brokerServerType: pulumi.Input<string>;
   controlPlaneServerType: pulumi.Input<string>;
   /** Ids or names of the SSH keys that may log in as root. */
   sshKeys: pulumi.Input<pulumi.Input<string>[]>;
-  /** Cloud-init of each node. Secret: it holds the node's tokens and host key. */
-  userData: Readonly<Record<NodeName, pulumi.Input<string>>>;
+  /** Cloud-init of each node of the profile. Secret: it holds the node's tokens and host key. */
+  userData: Readonly<Partial<Record<NodeName, pulumi.Input<string>>>>;
   labels: (role: string) => Record<string, pulumi.Input<string>>;
 }
 
-/** The four servers. */
+/** The servers of a profile. */
 export class Nodes extends pulumi.ComponentResource {
+  /** The machines, the control plane first. */
+  readonly plans: readonly NodePlan[];
   readonly servers: Readonly<Record<NodeName, hcloud.Server>>;
   readonly controlPlane: hcloud.Server;
 
   constructor(name: string, args: NodesArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:Nodes", name, {}, opts);
+    this.plans = nodePlansOf(args.profile ?? "cluster");
 
-    const server = (plan: NodePlan & { nodeName: NodeName }) =>
-      new hcloud.Server(
+    const server = (plan: NodePlan) => {
+      const userData = args.userData[plan.nodeName];
+      if (userData === undefined) throw new Error(`no user data for the node ${plan.nodeName}`);
+      return new hcloud.Server(
         `${name}-${plan.nodeName}`,
         {
           name: `${args.stack}-${plan.nodeName}`,
@@ -50,7 +74,7 @@ export class Nodes extends pulumi.ComponentResource {
           image: serverImage,
           location: args.location,
           sshKeys: args.sshKeys,
-          userData: pulumi.secret(args.userData[plan.nodeName]),
+          userData: pulumi.secret(userData),
           firewallIds: [args.network.firewall.id.apply(Number)],
           placementGroupId: args.network.placementGroup.id.apply(Number),
           publicNets: [{ ipv4Enabled: true, ipv6Enabled: false }],
@@ -66,12 +90,20 @@ export class Nodes extends pulumi.ComponentResource {
           additionalSecretOutputs: ["userData"],
         },
       );
+    };
 
-    this.servers = Object.fromEntries(nodePlans.map((plan) => [plan.nodeName, server(plan)])) as Record<
+    this.servers = Object.fromEntries(this.plans.map((plan) => [plan.nodeName, server(plan)])) as Record<
       NodeName,
       hcloud.Server
     >;
-    this.controlPlane = this.servers["k3s-control"];
+    this.controlPlane = this.server("k3s-control");
     this.registerOutputs({ controlPlaneAddress: this.controlPlane.ipv4Address });
+  }
+
+  /** The server of a node. @throws Error when the profile has no such node. */
+  server(node: NodeName): hcloud.Server {
+    const found: hcloud.Server | undefined = this.servers[node];
+    if (found === undefined) throw new Error(`this cluster has no node ${node}`);
+    return found;
   }
 }
