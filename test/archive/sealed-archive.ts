@@ -24,6 +24,17 @@ export interface ArchiveContent {
   generation?: number;
 }
 
+/** Writes the `opened.json` of a made-up Kafka; writing it again changes nothing. */
+export async function writeOpened(archive: ClusterArchive): Promise<Opened> {
+  const opened: Opened = {
+    ...archive.identity,
+    kafkaClusterId: "fabricated-kafka-id-AA",
+    openedAt: `${archive.identity.businessDate}T12:00:00.000Z`,
+  };
+  await archive.write(documents.opened, opened);
+  return opened;
+}
+
 /**
  * Writes objects, manifest and `opened.json` of a day. Partitions end behind their last record.
  * @returns the manifest.
@@ -32,12 +43,7 @@ export async function writeSealedArchive(
   archive: ClusterArchive,
   { records, objectRecords = Infinity, evidence = {}, generation = 1 }: ArchiveContent,
 ): Promise<Manifest> {
-  const opened: Opened = {
-    ...archive.identity,
-    kafkaClusterId: "fabricated-kafka-id-AA",
-    openedAt: `${archive.identity.businessDate}T12:00:00.000Z`,
-  };
-  await archive.write(documents.opened, opened);
+  const opened = await writeOpened(archive);
   const topics = await Promise.all(
     [...groupBy(records, ({ topic }) => topic)].sort().map(async ([topic, ofTopic]) => {
       const partitions: ManifestPartition[] = [];

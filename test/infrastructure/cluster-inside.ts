@@ -1,0 +1,157 @@
+/**
+ * What the inside of a cluster does for the outside, played here without Kafka and without containers: when the rendered
+ * prepare-day Job appears, the `opened` marker is written, with an object of records; when a seal is requested, it is
+ * answered. SIMULATED: there are no brokers, no archiver and no services; the records are made up. The documents are
+ * written by services/archive's own functions, with what the rendered Job's environment says, so the export gate
+ * verifies them for real.
+ */
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { pino } from "pino";
+import { resolveEnvironment } from "../../lab/workloads/environment.ts";
+import { readObjects } from "../../lab/workloads/objects.ts";
+import { type ClusterArchive, openArchive } from "../../services/archive/index.ts";
+import type { Manifest } from "../../services/archive/documents.ts";
+import type { ArchivedRecord } from "../../services/archive/line.ts";
+import { answerSealRequests } from "../../services/archive/seal-requests.ts";
+import { writeOpened, writeSealedArchive } from "../archive/sealed-archive.ts";
+
+/** How seal requests are met: with a seal, with a refusal, or not at all (an archiver that is gone). */
+export type SealConduct = "seals" | "refuses" | "silent";
+
+const pollMs = 25;
+/** As the renderer names it; between the two stands the namespace. */
+const jobFile = /^batch_v1-job-.+-prepare-day\.yaml$/;
+const logger = pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" });
+
+/** What the made-up Kafka of a cluster held. */
+const records: readonly ArchivedRecord[] = [0, 1, 2].map((number) => ({
+  topic: "norm.stock_quotes",
+  partition: 0,
+  offset: String(number),
+  timestamp: String(1_760_000_000_000 + number),
+  key: Buffer.from("AAPL"),
+  headers: [],
+  value: Buffer.from(JSON.stringify({ made_up: number })),
+}));
+
+interface OpenedCluster {
+  archive: ClusterArchive;
+  ended: AbortController;
+  answering: Promise<void>;
+  manifest?: Promise<Manifest>;
+}
+
+/** See the module's description. One object follows one stack through all its clusters. */
+export class ClusterInside {
+  /** How seal requests are met from now on. */
+  conduct: SealConduct = "seals";
+  readonly #renderDirectory: string;
+  readonly #alive: () => boolean;
+  readonly #ended = new AbortController();
+  readonly #clusters = new Map<string, OpenedCluster>();
+  readonly #watching: Promise<void>;
+
+  /**
+   * @param renderDirectory where the engine puts Kubernetes objects
+   * @param alive whether the control plane's server is there; without it nothing runs in the cluster
+   */
+  constructor(renderDirectory: string, alive: () => boolean) {
+    this.#renderDirectory = renderDirectory;
+    this.#alive = alive;
+    this.#watching = this.#watch();
+  }
+
+  /** Ids of the clusters that were opened, the newest last. */
+  get opened(): string[] {
+    return [...this.#clusters.keys()];
+  }
+
+  /** Everything in the cluster is gone: its servers are. */
+  async lost(): Promise<void> {
+    for (const cluster of this.#clusters.values()) cluster.ended.abort();
+    await Promise.all([...this.#clusters.values()].map(({ answering }) => answering));
+  }
+
+  async stop(): Promise<void> {
+    this.#ended.abort();
+    await this.#watching;
+    await this.lost();
+    for (const { archive } of this.#clusters.values()) archive.store.close();
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#ended;
+    while (!signal.aborted) {
+      if (this.#alive() && (await this.#prepared())) {
+        // A file that is being written or removed at this moment: looked at again.
+        await this.#open().catch((error: unknown) => logger.warn({ err: error }, "not opened yet"));
+      }
+      await delay(pollMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  async #prepared(): Promise<boolean> {
+    const files = await readdir(path.join(this.#renderDirectory, "1-manifest")).catch(() => []);
+    return files.some((file) => jobFile.test(file));
+  }
+
+  async #open(): Promise<void> {
+    const archive = this.#archive();
+    const { clusterId } = archive.identity;
+    if (this.#clusters.has(clusterId)) return archive.store.close();
+    await writeOpened(archive);
+    const ended = new AbortController();
+    const cluster: OpenedCluster = { archive, ended, answering: Promise.resolve() };
+    cluster.answering = answerSealRequests({
+      archive,
+      logger,
+      pollMs: 50,
+      signal: ended.signal,
+      seal: (_requestId, signal) => this.#seal(cluster, signal),
+    });
+    this.#clusters.set(clusterId, cluster);
+  }
+
+  /** The archive that the rendered Job was told to open. */
+  #archive(): ClusterArchive {
+    const objects = readObjects(this.#renderDirectory);
+    const job = objects.workloads.find(({ metadata }) => metadata.name === "prepare-day");
+    const container = job?.spec.template.spec.containers[0];
+    if (job === undefined || container === undefined) throw new Error("no prepare-day Job is rendered");
+    const { namespace, name } = job.metadata;
+    const environment = resolveEnvironment(container, namespace, `${namespace}/${name}`, objects);
+    const value = (variable: string): string => {
+      const found = environment[variable];
+      if (found === undefined) throw new Error(`the prepare-day Job has no ${variable}`);
+      return found;
+    };
+    return openArchive(
+      {
+        endpoint: value("S3_ENDPOINT"),
+        region: value("S3_REGION"),
+        bucket: value("S3_BUCKET"),
+        accessKeyId: value("S3_ACCESS_KEY_ID"),
+        secretAccessKey: value("S3_SECRET_ACCESS_KEY"),
+      },
+      { stack: value("STACK"), businessDate: value("BUSINESS_DATE"), clusterId: value("CLUSTER_ID") },
+    );
+  }
+
+  async #seal(
+    cluster: OpenedCluster,
+    signal: AbortSignal,
+  ): Promise<{ manifest: Manifest; unchanged: boolean }> {
+    while (this.conduct === "silent") await delay(pollMs, undefined, { signal });
+    if (this.conduct === "refuses") throw new Error("the simulated archiver was told to refuse");
+    const unchanged = cluster.manifest !== undefined;
+    cluster.manifest ??= writeSealedArchive(cluster.archive, { records });
+    try {
+      return { manifest: await cluster.manifest, unchanged };
+    } catch (error) {
+      delete cluster.manifest;
+      throw error;
+    }
+  }
+}

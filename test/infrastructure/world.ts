@@ -1,0 +1,279 @@
+/**
+ * The world of the infrastructure's checks: an account at the simulated Hetzner Cloud, a real S3 server behind a proxy
+ * that can be told to fail, and the whole unmodified program of a stack, hosted by the lab's engine. What runs inside the
+ * cluster is simulated, see cluster-inside.ts; nothing here needs Kafka, Java or root. An `up` takes some seconds.
+ *
+ *   const store = await startBucket();                       // one for all tests of a file
+ *   const world = await InfrastructureWorld.start({ store, faults: { rules: [...] } });
+ *   await world.up(); await world.opened(); await world.destroy(); world.demandEmpty(); await world.stop();
+ */
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  type LabEndpoints,
+  labStackConfiguration,
+  type StackConfiguration,
+} from "../../lab/day/stack-config.ts";
+import { labDirectories, projectDirectory } from "../../lab/directories.ts";
+import {
+  destroy,
+  type DestroyResult,
+  type EngineEvent,
+  type EngineOptions,
+  readState,
+  type StackSummary,
+  up,
+  type UpResult,
+} from "../../lab/engine/index.ts";
+import { type Hetzner, type HetznerArguments, startHetzner } from "../../lab/hetzner/index.ts";
+import {
+  type FaultyObjectStore,
+  type LabObjectStore,
+  startFaults,
+  startObjectStore,
+} from "../../lab/objectstore/index.ts";
+import { documents } from "../../services/archive/layout.ts";
+import { type ClusterArchive, openArchive, verifyArchive } from "../../services/archive/index.ts";
+import { ClusterInside } from "./cluster-inside.ts";
+
+const root = mkdtempSync(path.join(tmpdir(), "infrastructure-check-"));
+process.once("exit", () => rmSync(root, { recursive: true, force: true }));
+
+/** Waits until `condition` gives something true. @throws Error after `deadlineMs`, naming `what`. */
+export async function until<Value>(
+  what: string,
+  condition: () => Value | Promise<Value>,
+  deadlineMs = 60_000,
+): Promise<NonNullable<Value>> {
+  const end = performance.now() + deadlineMs;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (performance.now() > end) throw new Error(`not in ${deadlineMs / 1_000} s: ${what}`);
+    await delay(20);
+  }
+}
+
+/** Starts the S3 server of a file's tests. Stop it in the end. */
+export function startBucket(): Promise<LabObjectStore> {
+  return startObjectStore({ directory: path.join(root, "s3"), cacheDirectory: labDirectories.cache });
+}
+
+export interface WorldOptions extends Omit<HetznerArguments, "onServerDeleted"> {
+  store: LabObjectStore;
+  /** Default `dev`. */
+  stack?: "dev" | "prod";
+  /** Over what `Pulumi.<stack>.yaml` says; objects and lists as JSON. */
+  config?: Readonly<Record<string, string>>;
+  /** Longest wait of the export gate for the archiver, in seconds. Default 30. */
+  gateTimeoutSeconds?: number;
+}
+
+/** What differs for one run. */
+export interface RunOptions {
+  /** Over the world's configuration. */
+  config?: Readonly<Record<string, string>>;
+  /** Added to the environment, for example TRADING_ALLOW_DATA_LOSS. */
+  environment?: Readonly<Record<string, string>>;
+  signal?: AbortSignal;
+}
+
+/** One cluster in the bucket. */
+export interface ArchivedCluster {
+  clusterId: string;
+  archive: ClusterArchive;
+  opened: boolean;
+  /** Whether a manifest is there and what the bucket holds is what it says. */
+  sealed: boolean;
+}
+
+/** See the module's description. */
+export class InfrastructureWorld {
+  readonly hetzner: Hetzner;
+  /** Between the S3 server and both the program's gate and the simulated archiver. */
+  readonly bucket: FaultyObjectStore;
+  readonly inside: ClusterInside;
+  readonly stack: string;
+  /** As Pulumi's configuration: the account, the bucket, made-up secrets. */
+  readonly configuration: StackConfiguration;
+  readonly stateFile: string;
+  readonly passphrase = "throwaway";
+  readonly renderDirectory: string;
+  /** What the engine told in the run that is under way, or was the last. */
+  events: EngineEvent[] = [];
+  readonly #store: LabObjectStore;
+  readonly #directory: string;
+  readonly #gateTimeoutSeconds: number;
+
+  private constructor(
+    options: WorldOptions,
+    parts: Pick<InfrastructureWorld, "hetzner" | "bucket" | "inside" | "renderDirectory">,
+    directory: string,
+  ) {
+    this.hetzner = parts.hetzner;
+    this.bucket = parts.bucket;
+    this.inside = parts.inside;
+    this.renderDirectory = parts.renderDirectory;
+    this.stack = options.stack ?? "dev";
+    this.#store = options.store;
+    this.#directory = directory;
+    this.#gateTimeoutSeconds = options.gateTimeoutSeconds ?? 30;
+    this.stateFile = path.join(directory, `${this.stack}.json`);
+    const { values, secretKeys } = labStackConfiguration(projectDirectory, this.stack, {
+      hetzner: this.hetzner,
+      s3: { ...options.store, endpoint: this.bucket.endpoint },
+      renderDirectory: this.renderDirectory,
+      ...nobodyThere,
+    });
+    this.configuration = { values: { ...values, ...options.config }, secretKeys };
+  }
+
+  /** An empty account and an empty state. */
+  static async start(options: WorldOptions): Promise<InfrastructureWorld> {
+    const directory = mkdtempSync(path.join(root, "world-"));
+    const renderDirectory = path.join(directory, "rendered");
+    const isControlPlane = (labels: Readonly<Record<string, string>>) => labels["role"] === "k3s-control";
+    let hetzner: Hetzner | undefined;
+    const inside = new ClusterInside(
+      renderDirectory,
+      () => hetzner?.project.servers().some(({ labels }) => isControlPlane(labels)) === true,
+    );
+    try {
+      hetzner = await startHetzner({
+        ...options,
+        onServerDeleted: ({ labels }) => {
+          if (!isControlPlane(labels)) return;
+          rmSync(renderDirectory, { recursive: true, force: true });
+          void inside.lost();
+        },
+      });
+      const bucket = await startFaults(options.store.endpoint);
+      return new InfrastructureWorld(options, { hetzner, bucket, inside, renderDirectory }, directory);
+    } catch (error) {
+      await inside.stop();
+      await hetzner?.close();
+      throw error;
+    }
+  }
+
+  /** What the engine is told; without `signal` and `onEvent` it is plain JSON, for a run in a process of its own. */
+  engineOptions({ config, environment, signal }: RunOptions = {}): EngineOptions {
+    mkdirSync(this.#directory, { recursive: true });
+    return {
+      projectDirectory,
+      stack: this.stack,
+      config: { ...this.configuration.values, ...config },
+      secretKeys: this.configuration.secretKeys,
+      stateFile: this.stateFile,
+      passphrase: this.passphrase,
+      environment: { GATE_TIMEOUT_SECONDS: String(this.#gateTimeoutSeconds), ...environment },
+      ...(signal === undefined ? {} : { signal }),
+    };
+  }
+
+  /** @throws what the engine throws */
+  up(options: RunOptions = {}): Promise<UpResult> {
+    this.events = [];
+    return up({ ...this.engineOptions(options), onEvent: (event) => void this.events.push(event) });
+  }
+
+  /** @throws what the engine throws */
+  destroy(options: RunOptions = {}): Promise<DestroyResult> {
+    this.events = [];
+    return destroy({ ...this.engineOptions(options), onEvent: (event) => void this.events.push(event) });
+  }
+
+  /** What the engine's state knows; undefined when there is none. */
+  state(): Promise<StackSummary | undefined> {
+    return readState({ stateFile: this.stateFile, passphrase: this.passphrase });
+  }
+
+  /** Resolves with the id of the cluster when its marker is in the bucket. */
+  async opened(): Promise<string> {
+    return until("the cluster is opened", () => this.inside.opened.at(-1));
+  }
+
+  /** Every cluster of the stack that the bucket knows, asked past the proxy. */
+  async archived(): Promise<ArchivedCluster[]> {
+    const { stack } = this;
+    const anyone = this.archive("any", "2025-01-01");
+    const last = (folder: string): string => folder.split("/").at(-2) ?? "";
+    const clusters: ArchivedCluster[] = [];
+    for (const day of await anyone.store.folders(`${stack}/`)) {
+      for (const folder of await anyone.store.folders(day)) {
+        if (!this.inside.opened.includes(last(folder))) continue;
+        const archive = this.archive(last(folder), last(day));
+        const opened = (await archive.get(documents.opened)) !== undefined;
+        const { verified } = await verifyArchive(archive, { mode: "fast" });
+        clusters.push({ clusterId: last(folder), archive, opened, sealed: verified });
+        archive.store.close();
+      }
+    }
+    anyone.store.close();
+    return clusters;
+  }
+
+  /** A cluster's archive, reached past the proxy. Close its store. */
+  archive(clusterId: string, businessDate: string): ClusterArchive {
+    return openArchive(this.#store, { stack: this.stack, businessDate, clusterId });
+  }
+
+  /** Everything that is in the account, by kind and name; primary addresses go with their servers. */
+  account(): string[] {
+    const { project } = this.hetzner;
+    const kinds = {
+      server: project.servers(),
+      network: project.networks(),
+      firewall: project.firewalls(),
+      "placement group": project.placementGroups(),
+      "SSH key": project.sshKeys(),
+      "primary IP": project.primaryIps(),
+    };
+    return Object.entries(kinds).flatMap(([kind, all]) => all.map(({ name }) => `${kind} ${name}`));
+  }
+
+  /** Names of what bills now. */
+  billing(): string[] {
+    return this.hetzner.project.billable().map(({ name }) => name);
+  }
+
+  /** @throws AssertionError when anything is left in the account or in the state */
+  async demandEmpty(): Promise<void> {
+    assert.deepEqual(this.billing(), [], "nothing bills");
+    assert.deepEqual(this.account(), [], "nothing is left in the account");
+    assert.equal(await this.state(), undefined, "the state is gone");
+  }
+
+  /** Ends all of it; nothing is kept. The S3 server stays. */
+  async stop(): Promise<void> {
+    await this.inside.stop();
+    await Promise.all([this.hetzner.close(), this.bucket.close()]);
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+/** The parts of a lab that infrastructure alone never reaches: addresses at which nobody listens. */
+const nobodyThere: Pick<LabEndpoints, "kafka" | "alpaca" | "near"> = {
+  kafka: { brokers: ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"] },
+  alpaca: {
+    stream: "ws://127.0.0.1:1/stream",
+    updates: "ws://127.0.0.1:1/updates",
+    rest: "http://127.0.0.1:1",
+    keyId: "made-up-key",
+    secret: "made-up-secret",
+    symbols: ["AAPL"],
+    requestsPerMinute: 200,
+  },
+  near: {
+    ws: "ws://127.0.0.1:1/ws",
+    rpc: "http://127.0.0.1:1/rpc",
+    token: "made-up-token",
+    salt: "252812b3",
+    signerId: "made-up.near",
+    // A throwaway key that belongs to nobody: 64 bytes of zeros in base58.
+    privateKey: `ed25519:${"1".repeat(64)}`,
+  },
+};
