@@ -23,10 +23,12 @@ import { lockState } from "./state-lock.ts";
 import { StateStore } from "./state.ts";
 import { rootStackType, shortName } from "./urn.ts";
 
+export type { EngineClock } from "./clock.ts";
 export * from "./errors.ts";
 export type * from "./events.ts";
 export type { DestroyResult, EngineOptions, UpResult } from "./options.ts";
 export type { PropertyMap, PropertyValue } from "./properties.ts";
+export type { KubernetesLife } from "./providers/kubernetes-life.ts";
 export { createTreeRenderer, type TreeRenderer, type TreeRendererOptions } from "./tree.ts";
 
 /** How long the program may go on after the last operation of a failed or stopped run, in milliseconds. */
@@ -83,12 +85,17 @@ async function withRun<T>(
     }
     const processes = options.processes ?? new ProcessRegistry(`${stateFile}.processes`);
     if (options.processes === undefined) await processes.endLeftovers();
+    const surroundings = {
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
+      ...(options.kubernetes === undefined ? {} : { kubernetes: options.kubernetes }),
+    };
     const run = new Run({
       identity,
       store,
-      providers: new Providers(store.state, config),
+      providers: new Providers(store.state, config, surroundings),
       mask,
       processes,
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
       environment: environmentOf(options),
       workingDirectory: project.workingDirectory,
       parallel: options.parallel ?? 16,

@@ -1,6 +1,8 @@
 import type { ProcessRegistry } from "../processes.ts";
+import type { EngineClock } from "./clock.ts";
 import type { Counts, EngineEvent } from "./events.ts";
 import type { PropertyMap } from "./properties.ts";
+import type { KubernetesLife } from "./providers/kubernetes-life.ts";
 
 /** What `up` and `destroy` have in common. */
 export interface EngineOptions {
@@ -31,6 +33,10 @@ export interface EngineOptions {
   abortGraceMilliseconds?: number;
   /** Where child processes are recorded. Default: a registry of its own beside the state file. */
   processes?: ProcessRegistry;
+  /** The time in which providers wait. `customTimeouts` are real time always. Default: real time. */
+  clock?: EngineClock;
+  /** Plays the cluster that rendered objects would go to. Default: nobody; they take no time. */
+  kubernetes?: KubernetesLife;
 }
 
 /** `up` as it ended well. */

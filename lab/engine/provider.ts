@@ -1,7 +1,9 @@
 /** What a provider is to the engine: a table of resource types and functions. */
 import type { ProcessRegistry } from "../processes.ts";
+import type { EngineClock } from "./clock.ts";
 import { CheckError } from "./errors.ts";
 import type { PropertyMap, PropertyValue } from "./properties.ts";
+import type { KubernetesLife } from "./providers/kubernetes-life.ts";
 import { z } from "zod";
 
 /** What an operation may use of its surroundings. Property values given to providers are plain: no wrapped secrets. */
@@ -14,6 +16,8 @@ export interface OperationContext {
   readonly workingDirectory: string;
   /** Starts child processes so that nothing is left behind. */
   readonly processes: ProcessRegistry;
+  /** What is waited by. */
+  readonly clock: EngineClock;
   /** Tells the user something about this resource. */
   log(severity: "debug" | "info" | "warning" | "error", message: string): void;
 }
@@ -82,12 +86,19 @@ export interface Provider {
   invoke?(token: string, args: PropertyMap, context: OperationContext): Promise<PropertyMap>;
 }
 
+/** What providers share. */
+export interface ProviderSurroundings {
+  /** Default: real time. */
+  readonly clock?: EngineClock;
+  readonly kubernetes?: KubernetesLife;
+}
+
 /** Makes a provider from its configuration (the provider resource's inputs or `<package>:<key>` config). */
 export interface ProviderPackage {
   readonly name: string;
   /** Strict schema of the configuration. Values are strings, as on Pulumi's wire. */
   readonly configuration: z.ZodType;
-  configure(configuration: PropertyMap): Provider;
+  configure(configuration: PropertyMap, surroundings?: ProviderSurroundings): Provider;
 }
 
 /** The problems of a zod parse, in the form of a CheckError. */

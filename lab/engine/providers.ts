@@ -2,7 +2,13 @@
 import { randomUUID } from "node:crypto";
 import { EngineError, UnsupportedError } from "./errors.ts";
 import { type PropertyMap, plainMap } from "./properties.ts";
-import { parseInputs, type Provider, type ProviderPackage, type ResourceDefinition } from "./provider.ts";
+import {
+  parseInputs,
+  type Provider,
+  type ProviderPackage,
+  type ProviderSurroundings,
+  type ResourceDefinition,
+} from "./provider.ts";
 import { command } from "./providers/command.ts";
 import { hcloud } from "./providers/hcloud.ts";
 import { kubernetes } from "./providers/kubernetes.ts";
@@ -43,11 +49,17 @@ export class Providers {
   readonly #configured = new Map<string, Provider>();
   readonly #state: StackState;
   readonly #config: Readonly<Record<string, string>>;
+  readonly #surroundings: ProviderSurroundings;
 
   /** @param config the stack's configuration; `<package>:<key>` configures a default provider */
-  constructor(state: StackState, config: Readonly<Record<string, string>>) {
+  constructor(
+    state: StackState,
+    config: Readonly<Record<string, string>>,
+    surroundings: ProviderSurroundings = {},
+  ) {
     this.#state = state;
     this.#config = config;
+    this.#surroundings = surroundings;
   }
 
   /**
@@ -76,7 +88,7 @@ export class Providers {
     const key = `${entry.name} ${reference ?? ""} ${JSON.stringify(configuration)}`;
     let provider = this.#configured.get(key);
     if (provider === undefined) {
-      provider = entry.configure(configuration);
+      provider = entry.configure(configuration, this.#surroundings);
       this.#configured.set(key, provider);
     }
     return provider;

@@ -3,6 +3,7 @@
  * reporting of each operation, and the way a run is stopped.
  */
 import type { ProcessRegistry } from "../processes.ts";
+import { type EngineClock, realClock } from "./clock.ts";
 import { parseDuration } from "./duration.ts";
 import { AbortedError, EngineError, type Failure, messageOf } from "./errors.ts";
 import type { Counts, EngineEvent, Operation } from "./events.ts";
@@ -28,6 +29,8 @@ export interface RunParts {
   providers: Providers;
   mask: SecretMask;
   processes: ProcessRegistry;
+  /** Default: real time. */
+  clock?: EngineClock;
   environment: Readonly<Record<string, string>>;
   workingDirectory: string;
   /** Most operations under way at once. */
@@ -132,12 +135,13 @@ export class Run {
 
   /** Surroundings for a provider's operation; `signal` ends it. */
   context(signal: AbortSignal, urn?: string): OperationContext {
-    const { environment, workingDirectory, processes } = this.parts;
+    const { environment, workingDirectory, processes, clock = realClock } = this.parts;
     return {
       signal,
       environment,
       workingDirectory,
       processes,
+      clock,
       log: (severity, message) =>
         this.emit({
           kind: "diagnostic",

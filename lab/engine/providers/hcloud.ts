@@ -10,13 +10,14 @@ import { serverResource } from "./hetzner-server.ts";
 export const hcloud: ProviderPackage = {
   name: "hcloud",
   configuration: configurationSchema,
-  configure: (values) => {
+  configure: (values, { clock } = {}) => {
     const configuration = configurationSchema.parse(values);
     const client = new HetznerClient({
       endpoint: configuration.endpoint.replace(/\/$/, ""),
       token: configuration.token,
       pollIntervalMs: parseDuration(configuration.pollInterval),
       pollFunction: configuration.pollFunction,
+      ...(clock === undefined ? {} : { clock }),
     });
     const resources: Record<string, ResourceDefinition> = {
       "hcloud:index/network:Network": namedResource(client, network),

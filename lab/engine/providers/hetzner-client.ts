@@ -3,8 +3,8 @@
  * from 1 s doubling with jitter, for `conflict`, `locked`, `rate_limit_exceeded`, 502, 504 and (where a repeat is
  * harmless) timeouts; a refused connection fails at once. Actions are polled at `GET /actions?id=`.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
+import { type EngineClock, realClock } from "../clock.ts";
 import { parseDuration } from "../duration.ts";
 import { messageOf, ProviderError } from "../errors.ts";
 
@@ -76,15 +76,19 @@ export interface ClientOptions {
   pollIntervalMs: number;
   /** `exponential` doubles the interval each time, as the real provider's default does. */
   pollFunction: "constant" | "exponential";
+  /** Default: real time. */
+  clock?: EngineClock;
   /** First pause before a retry; only tests change it. */
   retryBaseMs?: number;
 }
 
 export class HetznerClient {
   readonly #options: ClientOptions;
+  readonly #clock: EngineClock;
 
   constructor(options: ClientOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? realClock;
   }
 
   /**
@@ -105,7 +109,7 @@ export class HetznerClient {
       if ("body" in outcome) return outcome.body;
       if (!outcome.again || attempt >= retries) throw outcome.error;
       const base = this.#options.retryBaseMs ?? retryBaseMs;
-      await delay(base * 2 ** attempt * (0.5 + Math.random() / 2), undefined, { signal });
+      await this.pause(base * 2 ** attempt * (0.5 + Math.random() / 2), signal);
     }
   }
 
@@ -172,6 +176,12 @@ export class HetznerClient {
     };
   }
 
+  /** Waits by the client's clock. @throws the signal's reason */
+  async pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+    await this.#clock.pause(milliseconds, signal);
+    signal.throwIfAborted();
+  }
+
   /** As `request`, but 404 gives undefined. */
   async find(
     method: "GET" | "DELETE",
@@ -228,9 +238,7 @@ export class HetznerClient {
       }
       running = running.filter(({ status }) => status === "running");
       if (running.length === 0) return;
-      await delay(pollFunction === "constant" ? pollIntervalMs : pollIntervalMs * 2 ** round, undefined, {
-        signal,
-      });
+      await this.pause(pollFunction === "constant" ? pollIntervalMs : pollIntervalMs * 2 ** round, signal);
       // Up to 25 ids a call, as the real provider does.
       const polled = running.slice(0, 25);
       const query = [...polled.map(({ id }) => `id=${id}`), "page=1", "sort=status", "sort=id"].join("&");

@@ -16,7 +16,6 @@ import { HetznerApiError, type HetznerClient } from "./hetzner-client.ts";
 import { demandOurs } from "./hetzner-labels.ts";
 import { imageId, sshKeyIds } from "./hetzner-lookups.ts";
 import { findByName, idOf, moveFirewall } from "./hetzner-named.ts";
-import { setTimeout as delay } from "node:timers/promises";
 
 type Thing = Record<string, unknown>;
 
@@ -234,7 +233,7 @@ async function settle(
 ): Promise<Thing> {
   let server = await readServer(client, id, signal);
   while (server?.["status"] === "initializing") {
-    await delay(findPollMs, undefined, { signal });
+    await client.pause(findPollMs, signal);
     server = await readServer(client, id, signal);
   }
   if (server === undefined) throw new ProviderError("not-found", `the server ${id} is gone`);

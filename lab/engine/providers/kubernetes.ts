@@ -16,6 +16,7 @@ import {
   type ProviderPackage,
   type ResourceDefinition,
 } from "../provider.ts";
+import type { KubernetesLife } from "./kubernetes-life.ts";
 import { isNamespaced, objectProblems } from "./kubernetes-validation.ts";
 
 /** Options are JSON text on the wire; those that only matter with a cluster are taken and not used. */
@@ -115,12 +116,14 @@ function idOf(object: PropertyMap): string {
 class Renderer {
   readonly #directory: string;
   readonly #namespace: string;
+  readonly #life: KubernetesLife | undefined;
   /** Files that this run has written, and by which id: two resources must not be one object. */
   readonly #written = new Set<string>();
 
-  constructor(directory: string, namespace: string) {
+  constructor(directory: string, namespace: string, life: KubernetesLife | undefined) {
     this.#directory = directory;
     this.#namespace = namespace;
+    this.#life = life;
   }
 
   #absolute(context: OperationContext): string {
@@ -144,6 +147,8 @@ class Renderer {
       }
     }
     await write(directory, object);
+    await this.#life?.applied(object, context.signal);
+    context.signal.throwIfAborted();
   }
 
   definition(type: string): ResourceDefinition | undefined {
@@ -224,9 +229,9 @@ async function removeEmpty(directory: string): Promise<void> {
 export const kubernetes: ProviderPackage = {
   name: "kubernetes",
   configuration: configurationSchema,
-  configure: (values) => {
+  configure: (values, { kubernetes: life } = {}) => {
     const { renderYamlToDirectory, namespace } = configurationSchema.parse(values);
-    const renderer = new Renderer(renderYamlToDirectory, namespace);
+    const renderer = new Renderer(renderYamlToDirectory, namespace, life);
     return {
       resource: (type) => renderer.definition(type),
       known: ["every Kubernetes object; no helm, yaml or kustomize components, no lists and patches"],

@@ -1,5 +1,4 @@
 /** `command.remote.Command`: a command over SSH for create, update and delete. */
-import { setTimeout as delay } from "node:timers/promises";
 import ssh2, { type Client, type ConnectConfig } from "ssh2";
 import { z } from "zod";
 import { messageOf, ProviderError } from "../errors.ts";
@@ -124,7 +123,7 @@ async function connect(connection: Connection, context: OperationContext): Promi
         );
       }
     }
-    await delay(pause, undefined, { signal: context.signal }).catch(() => undefined);
+    await context.clock.pause(pause, context.signal);
     pause = Math.min(pause * pauseGrowth, longestPauseMs);
   }
 }

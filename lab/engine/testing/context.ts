@@ -3,6 +3,7 @@ import { mkdtempSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { ProcessRegistry } from "../../processes.ts";
+import { realClock } from "../clock.ts";
 import type { OperationContext } from "../provider.ts";
 
 /** @param given what the test wants different; logs are dropped by default */
@@ -12,6 +13,7 @@ export function testContext(given: Partial<OperationContext> = {}): OperationCon
     environment: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
     workingDirectory: process.cwd(),
     processes: new ProcessRegistry(mkdtempSync(path.join(os.tmpdir(), "engine-processes-"))),
+    clock: realClock,
     log: () => undefined,
     ...given,
   };
