@@ -4,6 +4,7 @@ import type { FaultRule } from "../../lab/hetzner/index.ts";
 import { startTestClient, type TestClient } from "../../lab/hetzner/testing/client.ts";
 import { HetznerClient, type HetznerClientArguments } from "../../ops/hetzner/client.ts";
 import { HetznerActionError, HetznerApiError } from "../../ops/hetzner/errors.ts";
+import type { NewFirewallRule } from "../../ops/hetzner/resources.ts";
 
 let lab: TestClient;
 before(async () => {
@@ -33,7 +34,12 @@ async function withFaults(rules: readonly FaultRule[], run: () => Promise<void>)
   }
 }
 
-const rule = { direction: "in", protocol: "tcp", port: "22", source_ips: ["192.0.2.1/32"] } as const;
+const rule: NewFirewallRule = {
+  direction: "in",
+  protocol: "tcp",
+  port: "22",
+  source_ips: ["192.0.2.1/32"],
+};
 
 async function newServer(name: string, labels: Record<string, string> = {}): Promise<number> {
   const body = { name, server_type: "cpx22", image: "ubuntu-24.04", location: "fsn1", labels };
