@@ -1,0 +1,201 @@
+/**
+ * The lab's engine for the `trading` command line: `TRADING_ENGINE=lab/stack-engine.ts`. A rehearsal tool, for a machine
+ * without the Pulumi CLI and for tests; where its parts are stands in the environment:
+ *
+ * - `LAB_STATE_FILE`: the encrypted state file; made when absent.
+ * - `LAB_PASSPHRASE`: opens it.
+ * - `LAB_STACK_CONFIG`: a JSON file `{"values": {"trading:<key>": "text or JSON"}, "secretKeys": ["trading:<key>"]}`, the
+ *   whole configuration of the stack. It holds secrets: mode 0600, below `.lab`.
+ */
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { z } from "zod";
+import {
+  clusterOf,
+  failedRun,
+  nameOfUrn,
+  type StackEngine,
+  type StackEngineArguments,
+  StackEngineError,
+  type StackEvent,
+  StackLockedError,
+  StackRunAbortedError,
+  type StackRunOptions,
+  type StackState,
+  StackUnavailableError,
+} from "../ops/engine/stack-engine.ts";
+import type { StackConfiguration } from "./day/stack-config.ts";
+import {
+  AbortedError,
+  DeploymentFailedError,
+  destroy,
+  EngineError,
+  type EngineEvent,
+  type EngineOptions,
+  StateLockedError,
+  up,
+} from "./engine/index.ts";
+import { lockState } from "./engine/state-lock.ts";
+import { plainMap } from "./engine/properties.ts";
+import { readProject } from "./engine/project.ts";
+import { StateStore } from "./engine/state.ts";
+
+/** Options of the lab's engine that stay the same from run to run. */
+export type LabStackEngineOptions = Omit<EngineOptions, "onEvent" | "signal">;
+
+const configurationSchema = z.object({
+  values: z.record(z.string(), z.string()),
+  secretKeys: z.array(z.string()),
+}) satisfies z.ZodType<StackConfiguration>;
+
+/** See the module's description. @throws StackUnavailableError with everything that is missing. */
+export async function openStackEngine(args: StackEngineArguments): Promise<StackEngine> {
+  const { environment, projectDirectory, stack } = args;
+  const variables = {
+    stateFile: environment["LAB_STATE_FILE"] ?? "",
+    passphrase: environment["LAB_PASSPHRASE"] ?? "",
+    configFile: environment["LAB_STACK_CONFIG"] ?? "",
+  };
+  const names = { stateFile: "LAB_STATE_FILE", passphrase: "LAB_PASSPHRASE", configFile: "LAB_STACK_CONFIG" };
+  const missing = Object.entries(names)
+    .filter(([key]) => variables[key as keyof typeof variables] === "")
+    .map(([, name]) => name);
+  if (missing.length > 0) {
+    throw new StackUnavailableError(
+      `The lab's engine needs ${missing.join(", ")} in the environment (lab/stack-engine.ts says what they are).`,
+    );
+  }
+  const { values, secretKeys } = await readConfiguration(variables.configFile);
+  return labStackEngine({
+    projectDirectory,
+    stack,
+    config: values,
+    secretKeys,
+    stateFile: path.resolve(projectDirectory, variables.stateFile),
+    passphrase: variables.passphrase,
+    environment: Object.fromEntries(
+      Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined),
+    ),
+  });
+}
+
+async function readConfiguration(file: string): Promise<StackConfiguration> {
+  try {
+    return configurationSchema.parse(JSON.parse(await readFile(file, "utf8")));
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new StackUnavailableError(`LAB_STACK_CONFIG: ${file} cannot be read: ${reason}`, [], {
+      cause: error,
+    });
+  }
+}
+
+/** The lab's engine behind the interface of the `trading` command line. */
+export function labStackEngine(options: LabStackEngineOptions): StackEngine {
+  const runs = async <T>(
+    what: string,
+    { config = {}, signal, onEvent }: StackRunOptions,
+    work: (run: EngineOptions) => Promise<T>,
+  ): Promise<T> => {
+    try {
+      return await work({
+        ...options,
+        config: { ...options.config, ...config },
+        signal,
+        onEvent: (event) => {
+          const told = eventOf(event);
+          if (told !== undefined) onEvent?.(told);
+        },
+      });
+    } catch (error) {
+      throw translated(what, error);
+    }
+  };
+  return {
+    description: "the lab's engine (a rehearsal, without the Pulumi CLI)",
+    adoptsPending: true,
+    config: () => Promise.resolve({ ...options.config }),
+    settle: async () => {
+      try {
+        await (await lockState(path.resolve(options.stateFile))).release();
+      } catch (error) {
+        throw translated("settle", error);
+      }
+    },
+    state: async () => {
+      try {
+        return await readStackState(options);
+      } catch (error) {
+        throw translated("reading the state", error);
+      }
+    },
+    up: (run) =>
+      runs("up", run, async (engine) => {
+        const { outputs } = await up(engine);
+        return {
+          outputs: Object.fromEntries(Object.entries(outputs).filter(([, value]) => value !== "[secret]")),
+        };
+      }),
+    destroy: (run) => runs("destroy", run, async (engine) => void (await destroy(engine))),
+  };
+}
+
+async function readStackState(options: LabStackEngineOptions): Promise<StackState | undefined> {
+  const { name: project } = await readProject(options.projectDirectory);
+  const file = path.resolve(options.stateFile);
+  const { state } = await StateStore.open(file, { project, stack: options.stack }, options.passphrase);
+  const { resources, pendingCreations } = state;
+  if (resources.length + pendingCreations.length === 0) return undefined;
+  const labelled = [
+    ...resources.map(({ inputs, outputs }) => ({ ...plainMap(inputs), ...plainMap(outputs) })),
+    ...pendingCreations.map(({ inputs }) => plainMap(inputs)),
+  ];
+  return {
+    resources: resources.map(({ urn, type, name, id }) => ({ urn, type, name, id })),
+    pending: pendingCreations.map(({ urn, type, inputs }) => {
+      const { name } = plainMap(inputs);
+      return { urn, type, resourceName: typeof name === "string" ? name : undefined };
+    }),
+    cluster: clusterOf(labelled),
+  };
+}
+
+function eventOf(event: EngineEvent): StackEvent | undefined {
+  switch (event.kind) {
+    case "resource-started":
+    case "resource-finished":
+    case "resource-failed": {
+      const { operation, type, name, component } = event;
+      if (component || operation === "same") return undefined;
+      const status =
+        event.kind === "resource-started"
+          ? "started"
+          : event.kind === "resource-finished"
+            ? "done"
+            : "failed";
+      return { kind: "resource", status, operation, type, name };
+    }
+    case "diagnostic":
+      return event.severity === "debug"
+        ? undefined
+        : { kind: "line", severity: event.severity, text: event.message };
+    case "outputs":
+      return undefined;
+  }
+}
+
+function translated(what: string, error: unknown): unknown {
+  if (error instanceof DeploymentFailedError) {
+    const failures = error.failures.map(({ urn, code, message }) => ({
+      urn,
+      name: urn === undefined ? undefined : nameOfUrn(urn),
+      code,
+      message,
+    }));
+    return failedRun(what, failures, error);
+  }
+  if (error instanceof AbortedError) return new StackRunAbortedError(error.message, [], { cause: error });
+  if (error instanceof StateLockedError) return new StackLockedError(error.message, [], { cause: error });
+  if (error instanceof EngineError) return new StackEngineError(error.message, [], { cause: error });
+  return error;
+}
