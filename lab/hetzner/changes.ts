@@ -9,6 +9,8 @@ type Outcome = "held" | "due" | "stopped";
 /** Lets code wait until the simulated world is in a state, without looking at it again and again. */
 export class Changes {
   readonly #waiting = new Set<() => void>();
+  /** When each wait that has an end ends, in simulated ms since the epoch. */
+  readonly #dues = new Map<() => void, number>();
   readonly #clock: SimulatedClock;
   #ended = false;
 
@@ -28,11 +30,17 @@ export class Changes {
     this.notify();
   }
 
+  /** The next moment at which a wait ends by itself, in simulated ms since the epoch; undefined when none does. */
+  nextDue(): number | undefined {
+    return this.#dues.size === 0 ? undefined : Math.min(...this.#dues.values());
+  }
+
   #wait(condition: () => boolean, deadlineMs: number, signal?: AbortSignal): Promise<Outcome> {
     const due = this.#clock.now() + deadlineMs;
     return new Promise((resolve) => {
       const finish = (outcome: Outcome) => {
         this.#waiting.delete(look);
+        this.#dues.delete(look);
         clearTimeout(timer);
         signal?.removeEventListener("abort", look);
         resolve(outcome);
@@ -49,6 +57,7 @@ export class Changes {
           ? undefined
           : setTimeout(() => finish(condition() ? "held" : "due"), Math.max(0, realMs));
       this.#waiting.add(look);
+      if (Number.isFinite(due)) this.#dues.set(look, due);
       signal?.addEventListener("abort", look);
       look();
     });

@@ -8,6 +8,7 @@ import { getRequestListener } from "@hono/node-server";
 import { createServer, Server as HttpServer } from "node:http";
 import type { Hono } from "hono";
 import { type ApiAnswer, createApi } from "./api.ts";
+import type { MachineWorld } from "./boot/machine.ts";
 import { Stock, type StockChanges } from "./catalog/stock.ts";
 import { SimulatedClock } from "./clock.ts";
 import { createControl } from "./control.ts";
@@ -133,12 +134,20 @@ export interface Hetzner {
   /** Base URL of the lab's control endpoint, `http://127.0.0.1:<port>/lab`, which is no part of Hetzner's API. */
   control: string;
   project: ProjectReader;
+  /** The machines and what they share, for who plays the cluster on them. */
+  world: MachineWorld;
   faults: FaultControl;
   clock: {
     /** The simulated time. */
     date(): Date;
+    /** The same in ms since the epoch, with fractions. */
+    now(): number;
     /** Moves it ahead, by simulated ms: what is due by then happens now. @throws RangeError when negative */
     advance(milliseconds: number): void;
+    /** The next moment at which something is due, in ms since the epoch; undefined when nothing waits. */
+    nextDue(): number | undefined;
+    /** Waits in simulated ms. @returns false when the signal came or the simulator was closed first */
+    pause(milliseconds: number, signal?: AbortSignal): Promise<boolean>;
   };
   /** Changes what can be ordered where. @throws StockError when a name is unknown */
   changeStock(changes: StockChanges): void;
@@ -245,7 +254,14 @@ export async function startHetzner(args: HetznerArguments = {}): Promise<Hetzner
       control: `http://127.0.0.1:${controlPort}/lab`,
       project: reader(project, requests),
       faults: project.faults,
-      clock: { date: () => project.clock.date(), advance: (milliseconds) => project.advance(milliseconds) },
+      world: project.world,
+      clock: {
+        date: () => project.clock.date(),
+        now: () => project.clock.now(),
+        advance: (milliseconds) => project.advance(milliseconds),
+        nextDue: () => project.changes.nextDue(),
+        pause: (milliseconds, signal) => project.changes.pause(milliseconds, signal),
+      },
       changeStock: (changes) => project.stock.change(changes),
       close: async () => {
         project.changes.end();
