@@ -28,6 +28,9 @@ export const durations = {
   // One request to the API, from Europe, connection kept open. [estimate]
   api_request: { fast: 0, model: 120 },
 
+  // A command over SSH: the connection's round trips and key exchange, before the command itself. [estimate]
+  ssh_command: { fast: 0, model: 600 },
+
   // Actions of the API, by command.
   create_server: { fast: 150, model: 14_000 }, // [create] [split]: with start_server 22 s
   start_server: { fast: 100, model: 8_000 }, // [create] [split]
@@ -62,19 +65,23 @@ export const durations = {
 
   // k3s. A node of [k3s] is ready 150 s after the first request: 22 s create, 16 s boot, and what stands here.
   install_k3s: { fast: 100, model: 15_000 }, // download of the binary (75 MB) and of the time service. [split]
+  containerd_start: { fast: 10, model: 4_000 }, // start of k3s to its containerd answering, no image comes in. [estimate]
   k3s_server_ready: { fast: 200, model: 30_000 }, // start of k3s to a Ready node. [k3s] [split]
   k3s_agent_ready: { fast: 150, model: 20_000 }, // the control plane answers to a Ready node: the join. [k3s] [split]
 
   // In the cluster, images already on the node; pulls are counted apart by imagePullMs.
+  kubernetes_request: { fast: 0, model: 100 }, // one object applied and read back, from Europe. [estimate]
   charts_installed: { fast: 150, model: 45_000 }, // Ready control plane to established definitions: helm jobs. [estimate]
   operator_ready: { fast: 100, model: 20_000 }, // an operator's pod, scheduled to Ready. [strimzi] [split]
   broker_ready: { fast: 300, model: 45_000 }, // Kafka object to three brokers Ready. [strimzi] [split]
   prometheus_ready: { fast: 150, model: 25_000 }, // Prometheus object to a Ready pod. [estimate]
+  prepare_day: { fast: 100, model: 10_000 }, // the Job that makes the topics and opens the archive. [estimate]
   argocd_ready: { fast: 150, model: 30_000 }, // Argo CD core's pods, scheduled to Ready. [estimate]
   argocd_sync: { fast: 100, model: 12_000 }, // root Application created to its objects applied. [estimate]
   service_ready: { fast: 100, model: 8_000 }, // a service's pod, applied to Ready. [estimate]
 
   // Deadlines.
+  deadline_first_contact: { fast: 2_000, model: 120_000 },
   deadline_private_interface: { fast: 10_000, model: 300_000 },
   deadline_k3s_start: { fast: 20_000, model: 600_000 },
   deadline_wait_for_nodes: { fast: 30_000, model: 900_000 },

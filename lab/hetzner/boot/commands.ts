@@ -66,8 +66,10 @@ const waitForNode: Command = async (machine, _args, signal) => {
     failed(
       1,
       `wait-for-node: ${name}: ${reason}`,
+      `--- install-node: ${machine.stage ?? "never started"}`,
       "--- end of /var/log/cloud-init-output.log",
-      ...machine.log,
+      ...machine.log.slice(-12),
+      `wait-for-node: ${name}: ${reason}`,
     );
   const deadline = machine.duration("deadline_wait_for_nodes");
   const { changes } = machine.world;
@@ -135,9 +137,14 @@ const waitForCrds: Command = async (machine, args, signal) => {
     deadline,
     signal,
   );
-  if (ready) await changes.pause(machine.duration("charts_installed"), signal);
+  const { established } = machine.world;
+  if (ready && established !== undefined) {
+    const left = deadline - (machine.world.clock.now() - started);
+    await changes.until(() => args.every((definition) => established(definition)), left, signal);
+  } else if (ready) await changes.pause(machine.duration("charts_installed"), signal);
   const group = (crd: string) => /^[a-z0-9]+\.(.+)$/.exec(crd)?.[1] ?? "";
-  const missing = args.find((crd) => !ready || !knownGroups.includes(group(crd)));
+  const there = (crd: string) => established?.(crd) ?? knownGroups.includes(group(crd));
+  const missing = args.find((crd) => !ready || !there(crd));
   if (missing === undefined) return done(args.map((crd) => `${crd} is established`).join("\n"));
   await changes.pause(Math.max(0, deadline - (machine.world.clock.now() - started)), signal);
   return failed(
@@ -155,8 +162,12 @@ const commands: Readonly<Record<string, Command>> = {
   [`${scriptDirectory}/wait-for-crds`]: waitForCrds,
 };
 
+/** The stack's first contact with a node (components/cloud-init/scripts.ts): wait for a script, say why it is missing, run it. */
+const firstContact =
+  /^timeout \d+ sh -c 'until test -x (\S+); do sleep 1; done' \|\| \{ .* \} >&2; exec (\1)$/;
+
 /**
- * Runs a command line on a machine. Only a plain line of words is understood, without a shell.
+ * Runs a command line on a machine. Only a plain line of words is understood, without a shell, and the first contact.
  * @param signal the connection's end or the server's loss of power
  */
 export async function runCommand(
@@ -164,6 +175,13 @@ export async function runCommand(
   line: string,
   signal: AbortSignal,
 ): Promise<CommandResult> {
+  const [, script] = firstContact.exec(line) ?? [];
+  if (script !== undefined) {
+    if (machine.userData.files.has(script)) return runCommand(machine, script, signal);
+    await machine.world.changes.pause(machine.duration("deadline_first_contact"), signal);
+    const reason = `cloud-init did not write ${script} within ${seconds(machine.duration("deadline_first_contact"))} s`;
+    return failed(1, ...machine.log.slice(-12), `${machine.hostname}: ${reason}: did it take the user data?`);
+  }
   const [name = "", ...args] = line.trim().split(/\s+/);
   const command = commands[name];
   const file = machine.userData.files.get(name);
@@ -178,5 +196,6 @@ export async function runCommand(
       `This is a simulated server of the lab: it runs only ${Object.keys(commands).join(", ")}, without a shell.`,
     );
   }
+  await machine.world.changes.pause(machine.duration("ssh_command"), signal);
   return command(machine, args, signal);
 }

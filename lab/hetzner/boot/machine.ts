@@ -27,6 +27,8 @@ export interface MachineWorld {
   readonly sshPort: number;
   /** Every machine of the project. */
   machines(): readonly Machine[];
+  /** Whether a custom resource definition is established, where somebody plays the cluster. */
+  established?: (definition: string) => boolean;
 }
 
 export interface MachineArguments {
@@ -73,6 +75,8 @@ export class Machine {
   readonly pulledImages = new Set<string>();
   /** install-node came to its end. */
   installed = false;
+  /** What install-node is at, as the script notes it. */
+  stage: string | undefined;
   readonly #arguments: MachineArguments;
   #kubeconfig: string | undefined;
   #hostKey: string | undefined;
@@ -80,6 +84,8 @@ export class Machine {
   #ssh: SshServer | undefined;
   /** What goes wrong in the boot that runs. */
   #faults: readonly BootEffect[] = [];
+  /** A containerd that can fetch images runs: one before k3s does, then k3s's own. */
+  #containerd = false;
 
   constructor(args: MachineArguments) {
     this.id = args.id;
@@ -222,10 +228,14 @@ export class Machine {
   async #installNode(power: AbortSignal): Promise<string | undefined> {
     const config = readK3sConfig(this.userData.files, this.hostname);
     if (typeof config === "string") return config;
+    this.stage = "downloading k3s";
     if (!(await this.#take("install_k3s", power))) return "power was cut";
     this.node.config = config;
+    this.#containerd = true;
+    void this.#pullImages(power);
     const { nodeIp } = config;
     if (nodeIp !== undefined) {
+      this.stage = `waiting for the network interface with ${nodeIp}`;
       const attached = () => this.privateInterfaces().some(({ ip }) => ip === nodeIp);
       const deadline = this.duration("deadline_private_interface");
       if (!(await this.world.changes.until(attached, deadline, power))) {
@@ -234,6 +244,7 @@ export class Machine {
     }
     const trouble = await this.#startK3s(power);
     if (trouble !== undefined) return trouble;
+    this.stage = "done";
     this.installed = true;
     this.world.changes.notify();
     return undefined;
@@ -246,6 +257,7 @@ export class Machine {
     const { changes } = this.world;
     if (config.role === "agent") {
       const deadline = this.duration("deadline_k3s_start");
+      this.stage = `waiting for the control plane at ${config.server}`;
       const joined = () => {
         this.node.controlPlane = this.#findControlPlane(config);
         return this.node.controlPlane !== undefined;
@@ -258,12 +270,13 @@ export class Machine {
       this.node.controlPlane = this;
     }
     const step = config.role === "agent" ? "k3s_agent_ready" : "k3s_server_ready";
+    this.stage = "starting k3s";
     if (this.#hangs("k3s")) {
       const deadline = this.duration("deadline_k3s_start");
       await changes.pause(deadline, power);
       return `k3s did not start within ${seconds(deadline)} s: see journalctl -u trading-k3s`;
     }
-    void this.#pullImages(power);
+    void this.#handOver(power);
     if (!(await this.#take(step, power))) return "power was cut";
     this.node.trouble = undefined;
     this.node.ready = true;
@@ -271,18 +284,37 @@ export class Machine {
     return undefined;
   }
 
-  /** Fetches the images that its user data lists, one after the other, beside everything else; once. */
+  /** k3s starts: the containerd that ran before it ends, and its own begins. */
+  async #handOver(power: AbortSignal): Promise<void> {
+    this.#containerd = false;
+    this.world.changes.notify();
+    if (!(await this.world.changes.pause(this.duration("containerd_start"), power))) return;
+    this.#containerd = true;
+    this.world.changes.notify();
+  }
+
+  /**
+   * Fetches the images that its user data lists, one after the other, beside everything else; once. While no containerd
+   * runs nothing comes in, and the image that was under way is gone on with afterwards.
+   */
   async #pullImages(power: AbortSignal): Promise<void> {
+    const { changes, clock } = this.world;
     const names = (this.userData.files.get(imageList)?.content ?? "").split("\n").map((line) => line.trim());
     for (const image of names) {
       if (image === "" || image.startsWith("#") || this.pulledImages.has(image)) continue;
       const ended = this.world.timeline.begin(`server/${this.#arguments.name()}`, `image ${image}`);
-      const takes = imagePullMs([megabytesOf(image)], this.world.latency.pulls ?? imagePulls.model);
-      const passed = await this.world.changes.pause(takes, power);
+      let left = imagePullMs([megabytesOf(image)], this.world.latency.pulls ?? imagePulls.model);
+      while (left > 0) {
+        if (!(await changes.until(() => this.#containerd, Infinity, power))) break;
+        const began = clock.now();
+        const stopped = await changes.until(() => !this.#containerd, left, power);
+        if (power.aborted) break;
+        left = stopped ? left - (clock.now() - began) : 0;
+      }
       ended();
-      if (!passed) return;
+      if (left > 0) return;
       this.pulledImages.add(image);
-      this.world.changes.notify();
+      changes.notify();
     }
   }
 
