@@ -17,6 +17,19 @@ interface Subnet {
   gateway?: string;
 }
 
+/**
+ * As the real provider: so many tries to delete a subnet while the API says that servers are in it, which it goes on saying
+ * for a moment after they were detached or deleted.
+ */
+const subnetDeletions = 50;
+const subnetPauseMs = 1_000;
+/** The pause grows by a second each time, up to so many. */
+const longestSubnetPause = 10;
+
+function holdsServers({ code, message }: HetznerApiError): boolean {
+  return code === "service_error" && message.includes("servers are attached");
+}
+
 async function subnets(
   client: HetznerClient,
   network: string,
@@ -56,11 +69,28 @@ export function subnetResource(client: HetznerClient): ResourceDefinition {
     },
     delete: async (recorded, context) => {
       const { network, range } = splitSubnetId(recorded.id);
-      const there = await subnets(client, String(network), context.signal);
-      if (there?.some((one) => one.ip_range === range) !== true) return;
-      const route = `/networks/${network}/actions/delete_subnet`;
-      const answer = await client.request("POST", route, context.signal, { ip_range: range });
-      await client.wait([answer["action"]], context.signal);
+      const { signal } = context;
+      for (let attempt = 1; ; attempt += 1) {
+        const there = await subnets(client, String(network), signal);
+        if (there?.some((one) => one.ip_range === range) !== true) return;
+        try {
+          const route = `/networks/${network}/actions/delete_subnet`;
+          const answer = await client.request("POST", route, signal, { ip_range: range });
+          await client.wait([answer["action"]], signal);
+          return;
+        } catch (error) {
+          if (!(error instanceof HetznerApiError && holdsServers(error))) throw error;
+          if (attempt === subnetDeletions) {
+            throw new HetznerApiError(
+              error.status,
+              error.code,
+              `${error.message}\nThe subnet ${range} was refused ${attempt} times: see which servers are still in ` +
+                `network ${network}, remove them, and run it again.`,
+            );
+          }
+          await client.pause(Math.min(attempt, longestSubnetPause) * subnetPauseMs, signal);
+        }
+      }
     },
     find: async (inputs, context) => {
       const network = textOf(inputs["networkId"]);

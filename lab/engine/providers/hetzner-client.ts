@@ -48,15 +48,25 @@ const actionSchema = z
   .loose();
 export type Action = z.infer<typeof actionSchema>;
 
+const tryAgain = "Hetzner's side failed: run it again; what was done until now is kept.";
+
 /** What the user can do about an error, by its code. */
 const advice: Record<string, string> = {
   unauthorized: "Check the token.",
   forbidden: "The token may only read; use one with read and write rights.",
   resource_unavailable: "No stock there now: try another server type or location.",
   resource_limit_exceeded: "The account's limit is reached: delete something or ask Hetzner for more.",
+  placement_error:
+    "There is no host left that keeps the servers apart: run it again later, or try another location.",
   uniqueness_error:
     "Something of this name is there already, perhaps from a killed run: delete it or take another name.",
   rate_limit_exceeded: "Wait for the hourly limit to recover.",
+  conflict: "Something else changes it at the same time: run it again when that has ended.",
+  locked: "Another action still runs on it: run it again when that has ended.",
+  service_error: tryAgain,
+  server_error: tryAgain,
+  timeout: tryAgain,
+  maintenance: "Hetzner maintains this service now: run it again later (https://status.hetzner.com).",
 };
 
 const retriedCodes: ReadonlySet<string> = new Set(["conflict", "locked", "rate_limit_exceeded"]);
@@ -80,6 +90,15 @@ export interface ClientOptions {
   clock?: EngineClock;
   /** First pause before a retry; only tests change it. */
   retryBaseMs?: number;
+}
+
+/** When the rate limit has recovered, as the answer's headers say (epoch seconds). */
+function recovery(headers: Headers): string[] {
+  const limit = headers.get("ratelimit-limit");
+  const reset = Number(headers.get("ratelimit-reset") ?? Number.NaN);
+  if (limit === null || !Number.isFinite(reset)) return [];
+  const at = new Date(reset * 1_000).toISOString();
+  return [`${limit} requests an hour, given back evenly; all of them are back at ${at}.`];
 }
 
 export class HetznerClient {
@@ -142,20 +161,31 @@ export class HetznerClient {
       // Whether a POST that got no answer was carried out is not known: no ProviderError, so it is looked up later.
       const unknown = method === "POST" && !/ECONNREFUSED/.test(cause);
       return {
-        error: unknown ? new Error(message) : new HetznerUnreachableError(message),
+        error: unknown
+          ? new Error(
+              `${message}\nWhether it was carried out is not known: the next up, or destroy, looks for it by name.`,
+            )
+          : new HetznerUnreachableError(
+              `${message}\nRun it again when the API can be reached; what was done until now is kept.`,
+            ),
         again: timedOut && method !== "POST",
       };
     }
     if (response.ok) return { body: text === "" ? {} : (JSON.parse(text) as Record<string, unknown>) };
-    return this.#refusal(method, route, response.status, text);
+    return this.#refusal(method, route, response, text);
   }
 
-  #refusal(method: Method, route: string, status: number, text: string): { error: Error; again: boolean } {
+  #refusal(
+    method: Method,
+    route: string,
+    { status, headers }: Response,
+    text: string,
+  ): { error: Error; again: boolean } {
     let parsed: z.infer<typeof errorSchema> | undefined;
     try {
       parsed = errorSchema.parse(JSON.parse(text));
     } catch {
-      const message = `${method} ${route}: status ${status} without the API's error body`;
+      const message = `${method} ${route}: status ${status} without the API's error body\n${tryAgain}`;
       return {
         error: new HetznerApiError(status, `http-${status}`, message),
         again: retriedStatuses.has(status),
@@ -169,6 +199,7 @@ export class HetznerClient {
       `${method} ${route}: ${message} (${code})`,
       ...fields,
       ...(advice[code] === undefined ? [] : [advice[code]]),
+      ...(code === "rate_limit_exceeded" ? recovery(headers) : []),
     ];
     return {
       error: new HetznerApiError(status, code, parts.join("\n")),

@@ -273,7 +273,8 @@ async function create(
   } catch (error) {
     // From here on the server is there and bills, whatever else went wrong.
     const code = error instanceof ProviderError ? error.code : "incomplete";
-    throw new IncompleteCreationError(code, messageOf(error), id, outputsOf(made, values));
+    const left = `Server ${inputs.name} (id ${id}) is there and bills: the next up replaces it, destroy removes it.`;
+    throw new IncompleteCreationError(code, `${messageOf(error)}\n${left}`, id, outputsOf(made, values));
   }
 }
 
