@@ -108,6 +108,19 @@ export const valuesSchema = z.strictObject({
   brokerServerTypes: serverTypes.default(["cpx31", "cpx32", "cx33"]),
   /** Server types of k3s-control, in order of preference (seed 000: cpx21). */
   controlPlaneServerTypes: serverTypes.default(["cpx21", "cpx22", "cx23"]),
+  /**
+   * Choices of servers that are passed over, by the names that `trading plan` shows: `fsn1/cpx32/cpx22`; a part may be
+   * `*`. For a place that says it has servers and then has none.
+   */
+  excludedCapacity: z
+    .array(
+      text(
+        "the name of a choice, such as fsn1/cpx32/cpx22 or fsn1/cpx32/*",
+        /^([a-z]+[0-9]*|\*)(\/([a-z]+[0-9]+|\*)){1,2}$/,
+      ),
+      { error: "a list of names of choices, such as [fsn1/cpx32/cpx22]" },
+    )
+    .default([]),
   /** Hours from the first `up` to the label `expires-at`: 1–24. Production runs 10 hours a day (seed 000). */
   openHours: whole("a whole number of hours from 1 to 24", 1, 24).default(10),
   /** Business date of the cluster. Default: the date in New York at the first `up`. */

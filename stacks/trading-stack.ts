@@ -1,6 +1,5 @@
 import * as hcloud from "@pulumi/hcloud";
 import type * as pulumi from "@pulumi/pulumi";
-import { resolveCapacity } from "../components/capacity.ts";
 import { ClusterIdentity, labels } from "../components/cluster-identity.ts";
 import { Delivery } from "../components/delivery.ts";
 import { EvidenceAccess } from "../components/evidence-access.ts";
@@ -13,6 +12,7 @@ import { Monitoring } from "../components/monitoring.ts";
 import { Network } from "../components/network.ts";
 import { Nodes } from "../components/nodes.ts";
 import { PrepareDay } from "../components/prepare-day.ts";
+import { resolveCapacity } from "../components/resolve-capacity.ts";
 import { Settings } from "../components/settings.ts";
 import type { PulumiStackConfig } from "./pulumi-config.ts";
 
@@ -34,7 +34,7 @@ export interface TradingStackOutputs {
 /**
  * A whole trading cluster.
  * @param stack name of the stack, for example `dev`.
- * @throws NoCapacityError when no location offers the servers.
+ * @throws RunError when no location offers the servers.
  */
 export async function tradingStack(stack: string, config: PulumiStackConfig): Promise<TradingStackOutputs> {
   const { secrets, images } = config;
