@@ -32,9 +32,14 @@ export interface DeletionResult {
 
 /**
  * @param records what to delete; each must be in the run's state
+ * @param mayBegin asked before each deletion. Default: as long as the run is not stopped from outside.
  * Failures are recorded in the run, not thrown.
  */
-export async function deleteResources(run: Run, records: readonly ResourceRecord[]): Promise<DeletionResult> {
+export async function deleteResources(
+  run: Run,
+  records: readonly ResourceRecord[],
+  mayBegin: () => boolean = () => !run.aborted,
+): Promise<DeletionResult> {
   const { state } = run.parts.store;
   const going = new Set(records.map((record) => record.urn));
   const standingOn = new Map<string, ResourceRecord[]>();
@@ -52,7 +57,7 @@ export async function deleteResources(run: Run, records: readonly ResourceRecord
   const remove = async (record: ResourceRecord): Promise<boolean> => {
     const above = standingOn.get(record.urn) ?? [];
     const gone = await Promise.all(above.map((other) => outcome(other)));
-    if (gone.includes(false) || run.aborted) {
+    if (gone.includes(false) || !mayBegin()) {
       kept.push(record);
       return false;
     }
@@ -61,28 +66,30 @@ export async function deleteResources(run: Run, records: readonly ResourceRecord
       run.finished(record, "delete", 0);
       return true;
     }
+    if (record.protect === true) {
+      run.fail("delete", new ProtectedError(record), record.urn);
+      kept.push(record);
+      return false;
+    }
+    if (record.retainOnDelete === true) {
+      await drop(record);
+      run.finished(record, "delete", 0, "is only forgotten (retainOnDelete)");
+      return true;
+    }
     if (record.deletedWith !== undefined && going.has(record.deletedWith)) {
       await drop(record);
       run.finished(record, "delete", 0, `goes with ${record.deletedWith.split("::").at(-1)}`);
       return true;
     }
     try {
-      if (record.protect === true) throw new ProtectedError(record);
-      await run.operate(
-        record,
-        "delete",
-        record.customTimeouts?.delete,
-        () => !run.aborted,
-        async (context) => {
-          const definition = run.parts.providers.definition(record.type, record.provider);
-          await definition.delete(recorded(record), context);
-          await drop(record);
-        },
-      );
+      await run.operate(record, "delete", record.customTimeouts?.delete, mayBegin, async (context) => {
+        const definition = run.parts.providers.definition(record.type, record.provider);
+        await definition.delete(recorded(record), context);
+        await drop(record);
+      });
       return true;
     } catch (error) {
-      if (error instanceof ProtectedError) run.fail("delete", error, record.urn);
-      else if (error instanceof AbortedError && run.aborted) kept.push(record);
+      if (error instanceof AbortedError && !mayBegin()) kept.push(record);
       return false;
     }
   };

@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { z } from "zod";
 import { ProcessRegistry } from "../processes.ts";
 import { deleteResources, foundations } from "./deletion.ts";
-import { Deployment, NotAcceptingError, type Registered } from "./deployment.ts";
+import { Deployment } from "./deployment.ts";
 import { resolvePending } from "./pending.ts";
 import { IncompleteCreationError, ProviderError } from "./errors.ts";
 import type { EngineEvent } from "./events.ts";
@@ -16,6 +16,7 @@ import type { Goal } from "./goal.ts";
 import type { PropertyMap } from "./properties.ts";
 import type { ResourceDefinition } from "./provider.ts";
 import type { Providers } from "./providers.ts";
+import { NotAcceptingError, type Registered } from "./registrar.ts";
 import { Run } from "./run.ts";
 import { SecretMask } from "./secret-mask.ts";
 import { StateStore } from "./state.ts";
@@ -80,6 +81,7 @@ function goal(name: string, inputs: PropertyMap = {}, options: Partial<Goal> = {
     dependencies: [],
     propertyDependencies: {},
     protect: false,
+    retainOnDelete: false,
     ignoreChanges: [],
     replaceOnChanges: [],
     additionalSecretOutputs: [],

@@ -4,38 +4,25 @@
  * create, update, replace and same, and keeps the state true at every moment.
  */
 import { deleteResources, recorded } from "./deletion.ts";
-import { applyIgnoreChanges, difference } from "./differences.ts";
+import { type Change, decide, demandUnprotected, mustGoWith } from "./decision.ts";
+import { applyIgnoreChanges } from "./differences.ts";
 import { EngineError, IncompleteCreationError, ProviderError } from "./errors.ts";
 import { declared, type Goal } from "./goal.ts";
 import { resolvePending } from "./pending.ts";
 import { checkInputs, guardOutputs } from "./inputs.ts";
 import { masked, plainMap, type PropertyMap } from "./properties.ts";
 import type { Created, OperationContext, ResourceDefinition } from "./provider.ts";
-import { renameFormer } from "./rename.ts";
+import { NotAcceptingError, type Registered, type Registrar } from "./registrar.ts";
+import { Registry } from "./registry.ts";
 import { about, type Run } from "./run.ts";
 import type { Declared, ResourceRecord } from "./state.ts";
-import { aliasUrns, makeUrn, rootStackType } from "./urn.ts";
+import { rootStackType } from "./urn.ts";
 
-/** What the program gets back for a resource. */
-export interface Registered {
-  urn: string;
-  id: string;
-  outputs: PropertyMap;
-}
-
-/** The run may begin nothing new: it was stopped, or something failed. The program is told to end. */
-export class NotAcceptingError extends EngineError {
-  constructor() {
-    super("stopping", "the run is stopping; nothing new is begun");
-  }
-}
-
-export class Deployment {
+export class Deployment implements Registrar {
   readonly #run: Run;
-  /** URNs registered in this run, with their former names. */
-  readonly #registered = new Map<string, readonly string[]>();
+  readonly #registry: Registry;
   /** Deleted before their replacement in this run: their creation counts as a replacement. */
-  readonly #deletedForReplacement = new Set<string>();
+  readonly #deletedForReplacement = new Map<string, ResourceRecord>();
   /** Operations and invokes under way. */
   readonly #pending = new Set<Promise<unknown>>();
   /** When the first resource other than the stack itself was registered, in milliseconds of `performance.now()`. */
@@ -43,6 +30,7 @@ export class Deployment {
 
   constructor(run: Run) {
     this.#run = run;
+    this.#registry = new Registry(run.parts.identity, run.parts.store.state);
   }
 
   /** Resolves when nothing is under way. */
@@ -64,21 +52,14 @@ export class Deployment {
   }
 
   async #register(goal: Goal): Promise<Registered> {
-    const { identity } = this.#run.parts;
-    const urn = makeUrn(identity, goal.parent, goal.type, goal.name);
+    const urn = this.#registry.urnOf(goal);
     if (goal.type !== rootStackType) this.firstRegistration ??= performance.now();
-    if (this.#registered.has(urn)) {
-      this.#run.fail(
-        "check",
-        new EngineError("duplicate-urn", "two resources have this type and name; rename one."),
-        urn,
-      );
+    try {
+      this.#registry.enter(goal);
+    } catch (error) {
+      this.#run.fail("check", error, urn);
       throw new NotAcceptingError();
     }
-    const parentAliases = goal.parent === undefined ? [] : (this.#registered.get(goal.parent) ?? []);
-    const former = aliasUrns(identity, goal, goal.aliases, parentAliases);
-    this.#registered.set(urn, former);
-    renameFormer(this.#run.parts.store.state, urn, goal, former, (name) => this.#registered.has(name));
     for (const value of Object.values(goal.inputs)) this.#run.parts.mask.addFrom(value);
     return goal.custom ? this.#custom(urn, goal) : this.#component(urn, goal);
   }
@@ -117,10 +98,13 @@ export class Deployment {
     let old: ResourceRecord | undefined;
     try {
       definition = run.parts.providers.definition(goal.type, goal.provider);
-      old = this.#find(urn) ?? (await this.#takeUp(urn, goal, definition));
+      old = (await this.#takeUp(urn, goal, definition)) ?? this.#find(urn);
+      const former = old ?? this.#deletedForReplacement.get(urn);
       const wanted =
-        old === undefined ? goal.inputs : applyIgnoreChanges(goal.inputs, old.inputs, goal.ignoreChanges);
-      inputs = checkInputs(definition, wanted, old?.inputs, goal.name);
+        former === undefined
+          ? goal.inputs
+          : applyIgnoreChanges(goal.inputs, former.inputs, goal.ignoreChanges);
+      inputs = checkInputs(definition, wanted, former?.inputs, goal.name);
     } catch (error) {
       if (error instanceof NotAcceptingError) throw error;
       const failure = run.fail("check", error, urn);
@@ -147,16 +131,13 @@ export class Deployment {
     if (old === undefined) {
       return this.#create(wish, definition, this.#deletedForReplacement.has(wish.urn) ? "replace" : "create");
     }
-    const found = difference(definition, old.inputs, wish.inputs, goal.replaceOnChanges);
-    const elsewhere = (old.provider ?? "") !== (wish.provider ?? "");
-    if (old.incomplete !== undefined || elsewhere || found.replace.length > 0) {
-      return this.#replace(wish, goal, definition, old);
-    }
+    const change = decide(definition, old, wish.inputs, goal);
+    if (change.kind === "replace") return this.#replace(wish, change, definition, old);
     const began = performance.now();
     const stale =
-      found.changed.length === 0 &&
+      change.kind === "same" &&
       (await definition.isStale?.(recorded(old), this.#run.context(this.#run.ending, old.urn))) === true;
-    if (found.changed.length === 0 && !stale) {
+    if (change.kind === "same" && !stale) {
       const record: ResourceRecord = {
         ...wish,
         id: old.id,
@@ -255,53 +236,29 @@ export class Deployment {
 
   async #replace(
     wish: Declared,
-    goal: Goal,
+    change: Extract<Change, { kind: "replace" }>,
     definition: ResourceDefinition,
     old: ResourceRecord,
   ): Promise<ResourceRecord> {
-    const { nameProperty } = definition;
-    const sameName = nameProperty !== undefined && old.inputs[nameProperty] === wish.inputs[nameProperty];
-    // As the real providers: two things with one fixed name cannot stand side by side.
-    const deleteFirst = goal.deleteBeforeReplace ?? (sameName || old.incomplete !== undefined);
-    if (old.protect === true) {
-      this.#run.fail(
-        "replace",
-        new EngineError(
-          "protected",
-          `this change needs a replacement, but "${old.name}" is protected. Remove "protect" and run up first.`,
-        ),
-        old.urn,
-      );
+    const run = this.#run;
+    const next = { ...wish, inputs: change.inputs };
+    const { store, providers } = run.parts;
+    const doomed = change.deleteFirst ? mustGoWith(old, store.state, this.#registry, providers) : [old];
+    try {
+      demandUnprotected(doomed);
+    } catch (error) {
+      run.fail("replace", error, old.urn);
       throw new NotAcceptingError();
     }
-    if (!deleteFirst) return this.#create(wish, definition, "replace", old);
-    const doomed = this.#mustGoWith(old);
-    const before = this.#run.failures.length;
-    for (const record of doomed) this.#deletedForReplacement.add(record.urn);
-    const { kept } = await deleteResources(this.#run, doomed);
-    if (kept.length > 0 || this.#run.failures.length > before || this.#run.stopping)
-      throw new NotAcceptingError();
+    if (!change.deleteFirst) return this.#create(next, definition, "replace", old);
+    const before = run.failures.length;
+    for (const record of doomed) this.#deletedForReplacement.set(record.urn, record);
+    // After a failure elsewhere no further one goes: the next run could not tell why it is not there.
+    const { kept } = await deleteResources(run, doomed, () => !run.stopping);
     // Their deletion is half of a replacement.
-    this.#run.counts.deleted -= doomed.filter((record) => record.custom).length;
-    return this.#create(wish, definition, "replace");
-  }
-
-  /** The resource and all that must be replaced because an input that cannot change in place came from it. */
-  #mustGoWith(first: ResourceRecord): ResourceRecord[] {
-    const doomed = new Set([first]);
-    const { resources } = this.#run.parts.store.state;
-    for (const gone of doomed) {
-      for (const record of resources) {
-        if (!record.custom || this.#registered.has(record.urn)) continue;
-        const definition = this.#run.parts.providers.definition(record.type, record.provider);
-        const fed = Object.entries(record.propertyDependencies).filter(([, urns]) => urns.includes(gone.urn));
-        const bound = fed.some(
-          ([key]) => definition.replaceOn === "all" || definition.replaceOn.includes(key),
-        );
-        if (bound || record.deletedWith === gone.urn) doomed.add(record);
-      }
-    }
-    return [...doomed];
+    run.counts.deleted -= doomed.filter((record) => !store.state.resources.includes(record)).length;
+    if (kept.length > 0 || run.failures.length > before || run.stopping) throw new NotAcceptingError();
+    return this.#create(next, definition, "replace");
   }
 
   /** Looks for what an interrupted creation of this resource left. */
@@ -322,7 +279,10 @@ export class Deployment {
       find(plainMap(pending.inputs), context),
     );
     store.state.pendingCreations = this.#withoutPending(urn);
-    if (found === undefined) return undefined;
+    const old = this.#find(urn);
+    // The interrupted creation was to replace one that is still there, under the same name.
+    if (found === undefined || found.id === old?.id) return undefined;
+    if (old !== undefined) old.pendingDelete = true;
     const record: ResourceRecord = {
       ...pending,
       id: found.id,
@@ -362,9 +322,9 @@ export class Deployment {
   /** Deletes what the program did not ask for again, and what was replaced. */
   async removeRest(): Promise<void> {
     const { store } = this.#run.parts;
-    await resolvePending(this.#run, (pending) => !this.#registered.has(pending.urn));
+    await resolvePending(this.#run, (pending) => !this.#registry.has(pending.urn));
     const rest = store.state.resources.filter(
-      (record) => record.pendingDelete === true || !this.#registered.has(record.urn),
+      (record) => record.pendingDelete === true || !this.#registry.has(record.urn),
     );
     if (rest.length === 0) return;
     const replaced = rest.filter((record) => record.pendingDelete === true && record.custom);

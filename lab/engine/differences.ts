@@ -100,6 +100,29 @@ function valuesAt(value: PropertyValue | undefined, steps: readonly Step[]): Pro
   return valuesAt(member(base, step), rest);
 }
 
+/** A value whose lists have one order: where the real provider takes them as sets. */
+function sorted(value: PropertyValue | undefined): PropertyValue | undefined {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) {
+    return value
+      .map((inner: PropertyValue) => sorted(inner) ?? null)
+      .sort((left, right) => (JSON.stringify(left) < JSON.stringify(right) ? -1 : 1));
+  }
+  const members = Object.entries(value).sort(([left], [right]) => (left < right ? -1 : 1));
+  return Object.fromEntries(members.map(([key, inner]) => [key, sorted(inner) ?? null]));
+}
+
+function sameInput(
+  definition: ResourceDefinition,
+  key: string,
+  old: PropertyValue | undefined,
+  fresh: PropertyValue | undefined,
+): boolean {
+  if (equal(old, fresh)) return true;
+  if (old === undefined || fresh === undefined || definition.sets?.includes(key) !== true) return false;
+  return equal(sorted(plain(old)), sorted(plain(fresh)));
+}
+
 /** Compares inputs under a definition and the program's `replaceOnChanges`. */
 export function difference(
   definition: ResourceDefinition,
@@ -108,7 +131,7 @@ export function difference(
   replaceOnChanges: readonly string[],
 ): Difference {
   const changed = [...new Set([...Object.keys(old), ...Object.keys(fresh)])].filter(
-    (key) => !equal(old[key], fresh[key]),
+    (key) => !sameInput(definition, key, old[key], fresh[key]),
   );
   const replace = new Set(
     definition.replaceOn === "all" || definition.update === undefined

@@ -278,7 +278,7 @@ test("unsupported options, unknown properties and duplicate names are refused by
   const program = `
     import { local, remote } from "@pulumi/command";
     const kind = new pulumi.Config().require("kind");
-    if (kind === "retain") new local.Command("c", { create: "touch made" }, { retainOnDelete: true });
+    if (kind === "import") new local.Command("c", { create: "touch made" }, { import: "4711" });
     if (kind === "typo") new remote.Command("c", { create: "true", connection: { host: 3, prot: 22 } as never });
     if (kind === "twice") for (const _ of [1, 2]) new local.Command("c", { create: "true" });
     if (kind === "throws") throw new Error("the program's own trouble");
@@ -286,7 +286,7 @@ test("unsupported options, unknown properties and duplicate names are refused by
     if (kind === "protect" || kind === "unprotected") new local.Command("kept", { create: "true" }, { protect: kind === "protect" });
   `;
   const expected: Record<string, RegExp> = {
-    retain: /command:local:Command "c": "retainOnDelete" is not supported/,
+    import: /command:local:Command "c": "import" is not supported/,
     typo: /connection.host: Invalid input: expected string, received number[^]*connection: Unrecognized key: "prot"/,
     twice: /two resources have this type and name/,
     throws: /exit code \d+[^]*the program's own trouble/,

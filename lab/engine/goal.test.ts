@@ -23,7 +23,6 @@ test("every option that is not done is refused by name", () => {
   withEnvironment.getEnvvarmappingsMap().set("A", "B");
   const signature = "4dabf18193072939515e22adb298388d";
   const cases: [resourcePb.RegisterResourceRequest, RegExp][] = [
-    [request().setRetainondelete(true), /"retainOnDelete"/],
     [request().setRemote(true), /"remote component"/],
     [request().setImportid("4711"), /"import"/],
     [request().setReplaceWithList(["urn"]), /"replaceWith"/],

@@ -28,6 +28,8 @@ export interface Goal {
   propertyDependencies: Record<string, string[]>;
   deletedWith?: string;
   protect: boolean;
+  /** Its deletion only forgets it. */
+  retainOnDelete: boolean;
   /** Undefined leaves the choice to the provider. */
   deleteBeforeReplace?: boolean;
   ignoreChanges: string[];
@@ -37,8 +39,14 @@ export interface Goal {
   customTimeouts?: CustomTimeouts;
 }
 
-/** @throws UnsupportedError */
-export function readGoal(request: resourcePb.RegisterResourceRequest): Goal {
+/**
+ * @param unknowns whether inputs may be unknown: only in a preview
+ * @throws UnsupportedError
+ */
+export function readGoal(
+  request: resourcePb.RegisterResourceRequest,
+  unknowns: "refused" | "allowed" = "refused",
+): Goal {
   const type = request.getType();
   const name = request.getName();
   const where = `${type} "${name}"`;
@@ -47,7 +55,6 @@ export function readGoal(request: resourcePb.RegisterResourceRequest): Goal {
   };
   refuse("remote component", request.getRemote());
   refuse("import", request.getImportid() !== "");
-  refuse("retainOnDelete", request.getRetainondelete() === true);
   refuse("replaceWith", request.getReplaceWithList().length > 0);
   refuse("replacementTrigger", request.hasReplacementTrigger());
   refuse("transforms", request.getTransformsList().length > 0);
@@ -76,11 +83,12 @@ export function readGoal(request: resourcePb.RegisterResourceRequest): Goal {
     custom: request.getCustom(),
     ...(request.getParent() === "" ? {} : { parent: request.getParent() }),
     ...(request.getProvider() === "" ? {} : { provider: request.getProvider() }),
-    inputs: fromStruct(request.getObject(), where),
+    inputs: fromStruct(request.getObject(), where, unknowns),
     dependencies: request.getDependenciesList(),
     propertyDependencies,
     ...(request.getDeletedwith() === "" ? {} : { deletedWith: request.getDeletedwith() }),
     protect: request.getProtect() === true,
+    retainOnDelete: request.getRetainondelete() === true,
     ...(request.getDeletebeforereplacedefined()
       ? { deleteBeforeReplace: request.getDeletebeforereplace() }
       : {}),
@@ -120,6 +128,7 @@ export function declared(urn: string, goal: Goal, inputs: PropertyMap): Declared
     propertyDependencies: goal.propertyDependencies,
     ...(goal.deletedWith === undefined ? {} : { deletedWith: goal.deletedWith }),
     ...(goal.protect ? { protect: true } : {}),
+    ...(goal.retainOnDelete ? { retainOnDelete: true } : {}),
     ...(goal.customTimeouts === undefined ? {} : { customTimeouts: goal.customTimeouts }),
     ...(goal.additionalSecretOutputs.length === 0
       ? {}

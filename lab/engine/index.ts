@@ -3,7 +3,8 @@
  * Pulumi's own resource-monitor protocol. It is a rehearsal tool: it does what the trading program uses, and refuses
  * everything else by name. Its providers talk to whatever endpoint the program's provider resources name.
  */
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import os from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ProcessRegistry } from "../processes.ts";
@@ -11,12 +12,14 @@ import { deleteResources } from "./deletion.ts";
 import { Deployment } from "./deployment.ts";
 import { AbortedError, ConfigurationError, DeploymentFailedError, EngineError } from "./errors.ts";
 import { startMonitor } from "./monitor.ts";
-import type { DestroyResult, EngineOptions, UpResult } from "./options.ts";
-import { startProgram } from "./program.ts";
+import type { DestroyResult, EngineOptions, PreviewResult, UpResult } from "./options.ts";
 import { resolvePending } from "./pending.ts";
+import { Plan } from "./planning.ts";
+import { startProgram } from "./program.ts";
 import { type Project, readProject } from "./project.ts";
 import { masked, plainMap, type PropertyMap } from "./properties.ts";
 import { Providers } from "./providers.ts";
+import type { Registrar } from "./registrar.ts";
 import { Run } from "./run.ts";
 import { SecretMask } from "./secret-mask.ts";
 import { lockState } from "./state-lock.ts";
@@ -26,7 +29,9 @@ import { rootStackType, shortName } from "./urn.ts";
 export type { EngineClock } from "./clock.ts";
 export * from "./errors.ts";
 export type * from "./events.ts";
-export type { DestroyResult, EngineOptions, UpResult } from "./options.ts";
+export type { DestroyResult, EngineOptions, PreviewResult, UpResult } from "./options.ts";
+export type { PlannedOperation } from "./planning.ts";
+export type { PropertyChange } from "./property-changes.ts";
 export type { PropertyMap, PropertyValue } from "./properties.ts";
 export type { KubernetesLife } from "./providers/kubernetes-life.ts";
 export { createTreeRenderer, type TreeRenderer, type TreeRendererOptions } from "./tree.ts";
@@ -60,9 +65,13 @@ function environmentOf(options: EngineOptions): Record<string, string> {
   return { ...Object.fromEntries(own), ...options.environment };
 }
 
-/** Opens everything that a run needs, calls `work`, and closes it all again, whatever happens. */
+/**
+ * Opens everything that a run needs, calls `work`, and closes it all again, whatever happens.
+ * @param purpose "read" writes nothing: no lock, and the program's process is recorded in a folder that goes again
+ */
 async function withRun<T>(
   options: EngineOptions,
+  purpose: "change" | "read",
   work: (run: Run, project: Project, fullConfig: Record<string, string>) => Promise<T>,
 ): Promise<T> {
   checkOptions(options);
@@ -72,7 +81,9 @@ async function withRun<T>(
     Object.entries(options.config).map(([key, value]) => [fullKey(key), value]),
   );
   const stateFile = path.resolve(options.stateFile);
-  const lock = await lockState(stateFile);
+  const lock = purpose === "change" ? await lockState(stateFile) : undefined;
+  const scratch =
+    purpose === "read" ? await mkdtemp(path.join(os.tmpdir(), "lab-engine-preview-")) : undefined;
   try {
     const identity = { project: project.name, stack: options.stack };
     const store = await StateStore.open(stateFile, identity, options.passphrase);
@@ -83,7 +94,7 @@ async function withRun<T>(
     for (const record of [...store.state.resources, ...store.state.pendingCreations]) {
       Object.values(record.inputs).forEach((value) => mask.addFrom(value));
     }
-    const processes = options.processes ?? new ProcessRegistry(`${stateFile}.processes`);
+    const processes = options.processes ?? new ProcessRegistry(scratch ?? `${stateFile}.processes`);
     if (options.processes === undefined) await processes.endLeftovers();
     const surroundings = {
       ...(options.clock === undefined ? {} : { clock: options.clock }),
@@ -110,7 +121,8 @@ async function withRun<T>(
       if (options.processes === undefined) await processes.stopAll();
     }
   } finally {
-    await lock.release();
+    await lock?.release();
+    if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
   }
 }
 
@@ -126,50 +138,12 @@ function stackOutputs(store: StateStore): PropertyMap {
  */
 export async function up(options: EngineOptions): Promise<UpResult> {
   const began = performance.now();
-  return withRun(options, async (run, project, config) => {
+  return withRun(options, "change", async (run, project, config) => {
     if (run.aborted) throw new AbortedError("up");
     const deployment = new Deployment(run);
-    const monitor = await startMonitor(run, deployment);
-    const programLines: string[] = [];
     try {
-      const program = await startProgram({
-        project,
-        stack: options.stack,
-        config,
-        secretKeys: options.secretKeys.map((key) => (key.includes(":") ? key : `${project.name}:${key}`)),
-        address: monitor.address,
-        parallel: run.parts.parallel,
-        environment: run.parts.environment,
-        processes: run.parts.processes,
-        onLine: (source, message) => {
-          programLines.push(message);
-          run.emit({
-            kind: "diagnostic",
-            severity: source === "stderr" ? "warning" : "info",
-            source,
-            message,
-          });
-        },
-      });
-      run.onAbort(() => void deployment.settled().then(() => program.stop(programGraceMilliseconds)));
-      // After a failure the program ends by itself: its calls are refused. One that does not is ended.
-      run.onFailure(() => {
-        void deployment
-          .settled()
-          .then(() => Promise.race([program.ended, delay(programGraceMilliseconds)]))
-          .then(() => program.stop());
-      });
-      const code = await program.ended;
-      await deployment.settled();
-      if (run.aborted) throw new AbortedError("up");
-      if (run.failures.length === 0 && (code !== 0 || monitor.errors.length > 0)) {
-        const said = monitor.errors.length > 0 ? monitor.errors : programLines.slice(-20);
-        const end = code === null ? "was ended by a signal" : `ended with exit code ${code}`;
-        run.fail("program", new EngineError("program", [`the program ${end}`, ...said].join("\n")));
-      }
+      await runProgram({ what: "up", run, registrar: deployment, options, project, config });
     } finally {
-      await deployment.settled();
-      monitor.close();
       await run.parts.store.save();
     }
     if (run.failures.length === 0) await deployment.removeRest();
@@ -187,13 +161,105 @@ export async function up(options: EngineOptions): Promise<UpResult> {
 }
 
 /**
+ * Says what `up` would do, and does nothing of it: the program runs as in Pulumi's preview (what only an operation
+ * can tell is unknown), no provider is asked for more than its functions, and neither state nor lock is written.
+ * Another run may hold the state meanwhile; then this speaks of the moment at which it read it.
+ * @throws ConfigurationError, WrongPassphraseError, StateFormatError; DeploymentFailedError when the program failed,
+ *   or asks for what cannot be done; AbortedError when stopped through `signal`
+ */
+export async function preview(options: EngineOptions): Promise<PreviewResult> {
+  const began = performance.now();
+  return withRun(options, "read", async (run, project, config) => {
+    if (run.aborted) throw new AbortedError("preview");
+    const plan = new Plan(run);
+    await runProgram({ what: "preview", run, registrar: plan, options, project, config });
+    if (run.failures.length === 0) plan.removeRest();
+    if (run.failures.length > 0) throw new DeploymentFailedError("preview", run.failures);
+    const counts = { created: 0, updated: 0, replaced: 0, deleted: 0, same: 0 };
+    for (const { operation } of plan.operations) counts[countedAs[operation]] += 1;
+    return {
+      ...counts,
+      operations: [...plan.operations],
+      outputs: run.parts.mask.applyToMap(masked(plan.outputs) as PropertyMap),
+      milliseconds: performance.now() - began,
+    };
+  });
+}
+
+const countedAs = {
+  create: "created",
+  update: "updated",
+  replace: "replaced",
+  delete: "deleted",
+  same: "same",
+} as const;
+
+/**
+ * Runs the program to its end; what fails is recorded in the run.
+ * @throws AbortedError when the run was stopped
+ */
+async function runProgram(parts: {
+  what: "up" | "preview";
+  run: Run;
+  registrar: Registrar;
+  options: EngineOptions;
+  project: Project;
+  config: Record<string, string>;
+}): Promise<void> {
+  const { what, run, registrar, options, project, config } = parts;
+  const monitor = await startMonitor(run, registrar, what === "preview" ? "allowed" : "refused");
+  const programLines: string[] = [];
+  try {
+    const program = await startProgram({
+      project,
+      stack: options.stack,
+      config,
+      secretKeys: options.secretKeys.map((key) => (key.includes(":") ? key : `${project.name}:${key}`)),
+      address: monitor.address,
+      parallel: run.parts.parallel,
+      dryRun: what === "preview",
+      environment: run.parts.environment,
+      processes: run.parts.processes,
+      onLine: (source, message) => {
+        programLines.push(message);
+        run.emit({
+          kind: "diagnostic",
+          severity: source === "stderr" ? "warning" : "info",
+          source,
+          message,
+        });
+      },
+    });
+    run.onAbort(() => void registrar.settled().then(() => program.stop(programGraceMilliseconds)));
+    // After a failure the program ends by itself: its calls are refused. One that does not is ended.
+    run.onFailure(() => {
+      void registrar
+        .settled()
+        .then(() => Promise.race([program.ended, delay(programGraceMilliseconds)]))
+        .then(() => program.stop());
+    });
+    const code = await program.ended;
+    await registrar.settled();
+    if (run.aborted) throw new AbortedError(what);
+    if (run.failures.length === 0 && (code !== 0 || monitor.errors.length > 0)) {
+      const said = monitor.errors.length > 0 ? monitor.errors : programLines.slice(-20);
+      const end = code === null ? "was ended by a signal" : `ended with exit code ${code}`;
+      run.fail("program", new EngineError("program", [`the program ${end}`, ...said].join("\n")));
+    }
+  } finally {
+    await registrar.settled();
+    monitor.close();
+  }
+}
+
+/**
  * Deletes everything that the state knows, in reverse order and without running the program. `config` is needed
  * only for default providers that have configuration. The state file is removed when nothing is left.
  * @throws as `up`; a resource whose deletion fails keeps all that it stands on
  */
 export async function destroy(options: EngineOptions): Promise<DestroyResult> {
   const began = performance.now();
-  return withRun(options, async (run) => {
+  return withRun(options, "change", async (run) => {
     const { store } = run.parts;
     await resolvePending(run, () => true);
     const { kept } = await deleteResources(run, store.state.resources);

@@ -9,10 +9,10 @@ import enginePb from "@pulumi/pulumi/proto/engine_pb.js";
 import providerPb from "@pulumi/pulumi/proto/provider_pb.js";
 import resourceGrpc from "@pulumi/pulumi/proto/resource_grpc_pb.js";
 import resourcePb from "@pulumi/pulumi/proto/resource_pb.js";
-import { type Deployment, NotAcceptingError } from "./deployment.ts";
 import { messageOf, UnsupportedError } from "./errors.ts";
 import { readGoal } from "./goal.ts";
 import { fromStruct, toStruct } from "./properties.ts";
+import { NotAcceptingError, type Registrar } from "./registrar.ts";
 import type { Run } from "./run.ts";
 
 /** What the SDK may ask for with SupportsFeature and gets a yes. Everything else is a no. */
@@ -58,9 +58,14 @@ const severities = ["debug", "info", "warning", "error"] as const;
 
 /**
  * Starts both services.
- * @param deployment does the work
+ * @param registrar does the work
+ * @param unknowns whether values may be unknown: only in a preview
  */
-export async function startMonitor(run: Run, deployment: Deployment): Promise<Monitor> {
+export async function startMonitor(
+  run: Run,
+  registrar: Registrar,
+  unknowns: "refused" | "allowed",
+): Promise<Monitor> {
   const server = new grpc.Server({
     "grpc.max_receive_message_length": maximumMessageBytes,
     "grpc.max_send_message_length": maximumMessageBytes,
@@ -83,7 +88,7 @@ export async function startMonitor(run: Run, deployment: Deployment): Promise<Mo
       new resourcePb.SupportsFeatureResponse().setHassupport(features.has(request.getId())),
     ),
     registerResource: unary(async (request: resourcePb.RegisterResourceRequest) => {
-      const registered = await deployment.register(readGoal(request));
+      const registered = await registrar.register(readGoal(request, unknowns));
       return new resourcePb.RegisterResourceResponse()
         .setUrn(registered.urn)
         .setId(registered.id)
@@ -91,8 +96,8 @@ export async function startMonitor(run: Run, deployment: Deployment): Promise<Mo
         .setResult(resourcePb.Result.SUCCESS);
     }, refused),
     registerResourceOutputs: unary(async (request: resourcePb.RegisterResourceOutputsRequest) => {
-      const outputs = fromStruct(request.getOutputs(), `outputs of ${request.getUrn()}`);
-      await deployment.registerOutputs(request.getUrn(), outputs);
+      const outputs = fromStruct(request.getOutputs(), `outputs of ${request.getUrn()}`, unknowns);
+      await registrar.registerOutputs(request.getUrn(), outputs);
       return new emptyPb.Empty();
     }, refused),
     invoke: unary(async (request: resourcePb.ResourceInvokeRequest) => {
@@ -100,7 +105,7 @@ export async function startMonitor(run: Run, deployment: Deployment): Promise<Mo
       if (request.getPackageref() !== "") throw new UnsupportedError("parameterized package", token);
       const args = fromStruct(request.getArgs(), token);
       const provider = request.getProvider();
-      const result = await deployment.invoke(token, args, provider === "" ? undefined : provider);
+      const result = await registrar.invoke(token, args, provider === "" ? undefined : provider);
       return new providerPb.InvokeResponse().setReturn(toStruct(result));
     }, refused),
     readResource: refuse("ReadResource (a resource's get function)"),

@@ -1,6 +1,7 @@
 import type { ProcessRegistry } from "../processes.ts";
 import type { EngineClock } from "./clock.ts";
 import type { Counts, EngineEvent } from "./events.ts";
+import type { PlannedOperation } from "./planning.ts";
 import type { PropertyMap } from "./properties.ts";
 import type { KubernetesLife } from "./providers/kubernetes-life.ts";
 
@@ -47,6 +48,15 @@ export interface UpResult extends Counts {
   milliseconds: number;
   /** From the start until the program registered its first resource; undefined when it has none. */
   firstRegistrationMilliseconds: number | undefined;
+}
+
+/** What `up` would do. */
+export interface PreviewResult extends Counts {
+  /** Each resource of a provider, in the order in which the program asks for it; deletions at the end. */
+  operations: PlannedOperation[];
+  /** The stack's outputs as far as they are known: else `[unknown]`, and `[secret]` for secrets. */
+  outputs: PropertyMap;
+  milliseconds: number;
 }
 
 /** `destroy` as it ended well. */

@@ -17,6 +17,8 @@ export interface ProgramOptions {
   /** Address of the monitor and engine services. */
   address: string;
   parallel: number;
+  /** The program is told that nothing is done: a preview. */
+  dryRun: boolean;
   environment: Readonly<Record<string, string>>;
   processes: ProcessRegistry;
   onLine: (source: "stdout" | "stderr", line: string) => void;
@@ -80,6 +82,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
       `--root-directory=${project.root}`,
       `--stack=${stack}`,
       `--parallel=${parallel}`,
+      ...(options.dryRun ? ["--dry-run"] : []),
       `--pwd=${project.workingDirectory}`,
       project.entry,
     ],

@@ -1,6 +1,7 @@
 /**
  * Property values as they travel on Pulumi's wire: JSON, in which an object with the signature key stands for
- * something special. Only secrets are understood; assets, archives and the like are refused by name.
+ * something special. Secrets and, in a preview, unknown values are understood; assets, archives and the like are
+ * refused by name.
  * The signatures are those of `@pulumi/pulumi/runtime/rpc`.
  */
 import structPb from "google-protobuf/google/protobuf/struct_pb.js";
@@ -13,7 +14,8 @@ export type PropertyMap = Record<string, PropertyValue>;
 
 const signatureKey = "4dabf18193072939515e22adb298388d";
 const secretSignature = "1b47061264138c4ac30d75fd1eb44270";
-const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+/** Stands in a preview for what only the operation itself will tell. */
+export const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const foreignSignatures: Record<string, string> = {
   c44067f5952c0a294b673a41bacd8c17: "asset",
   "0def7320c3a5731c473e5ecbe6d01bc7": "archive",
@@ -46,6 +48,13 @@ export function containsSecret(value: PropertyValue): boolean {
   return isObject(value) && Object.values(value).some(containsSecret);
 }
 
+/** Whether an unknown value hides anywhere inside, wrapped as a secret or not. */
+export function containsUnknown(value: PropertyValue): boolean {
+  if (value === unknownValue) return true;
+  if (isList(value)) return value.some(containsUnknown);
+  return isObject(value) && Object.values(value).some(containsUnknown);
+}
+
 /** The value with every secret unwrapped. */
 export function plain(value: PropertyValue): PropertyValue {
   if (isList(value)) return value.map(plain);
@@ -59,9 +68,10 @@ export function plainMap(map: Readonly<Record<string, PropertyValue>>): Property
   return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, plain(value)]));
 }
 
-/** The map with every secret replaced by the text `[secret]`, for people's eyes. */
+/** The value with secrets replaced by the text `[secret]` and unknown ones by `[unknown]`, for people's eyes. */
 export function masked(value: PropertyValue): PropertyValue {
   if (isSecret(value)) return "[secret]";
+  if (value === unknownValue) return "[unknown]";
   if (isList(value)) return value.map(masked);
   return isObject(value)
     ? Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, masked(inner)]))
@@ -94,27 +104,32 @@ export function withSecrets(
   );
 }
 
-function refuseForeign(value: PropertyValue, where: string): void {
-  if (value === unknownValue) throw new UnsupportedError("unknown value (preview)", where);
+function refuseForeign(value: PropertyValue, where: string, unknowns: "refused" | "allowed"): void {
+  if (value === unknownValue && unknowns === "refused") throw new UnsupportedError("unknown value", where);
   if (isList(value)) {
-    value.forEach((inner, index) => refuseForeign(inner, `${where}[${index}]`));
+    value.forEach((inner, index) => refuseForeign(inner, `${where}[${index}]`, unknowns));
   } else if (isObject(value)) {
     const signature = value[signatureKey];
     if (typeof signature === "string" && signature !== secretSignature) {
       throw new UnsupportedError(foreignSignatures[signature] ?? `value with signature ${signature}`, where);
     }
-    for (const [key, inner] of Object.entries(value)) refuseForeign(inner, `${where}.${key}`);
+    for (const [key, inner] of Object.entries(value)) refuseForeign(inner, `${where}.${key}`, unknowns);
   }
 }
 
 /**
  * Reads a protobuf Struct.
  * @param where what it belongs to, for error messages
- * @throws UnsupportedError for assets, archives, resource references, output values and unknowns
+ * @param unknowns whether unknown values may be there: only in a preview
+ * @throws UnsupportedError for assets, archives, resource references and output values
  */
-export function fromStruct(struct: structPb.Struct | undefined, where: string): PropertyMap {
+export function fromStruct(
+  struct: structPb.Struct | undefined,
+  where: string,
+  unknowns: "refused" | "allowed" = "refused",
+): PropertyMap {
   const map = struct?.toJavaScript() ?? {};
-  refuseForeign(map, where);
+  refuseForeign(map, where, unknowns);
   return map;
 }
 

@@ -49,6 +49,8 @@ export interface ResourceDefinition {
   readonly inputs: z.ZodType;
   /** Inputs that cannot be changed in place; `"all"` when there is no update. */
   readonly replaceOn: readonly string[] | "all";
+  /** Inputs whose lists have no order for the real provider: another order is no change. */
+  readonly sets?: readonly string[];
   /** The property by which the thing is unique in its project; generated when the program does not give it. */
   readonly nameProperty?: string;
   /** Outputs that are secret whatever the inputs are. */
@@ -63,6 +65,10 @@ export interface ResourceDefinition {
   problems?(inputs: PropertyMap): { property: string; reason: string }[];
   /** Whether something besides the inputs makes an update needed (for example, a rendered file is gone). */
   isStale?(recorded: Recorded, context: OperationContext): Promise<boolean>;
+  /** Whether two inputs mean one and the same thing, where no `nameProperty` tells: a replacement then deletes first. */
+  sameThing?(old: PropertyMap, fresh: PropertyMap): boolean;
+  /** Outputs that nobody knows before an update with these inputs was done; for previews. */
+  readonly unknownBeforeUpdate?: readonly string[];
   /** Top-level inputs that must be replaced although only a part of them may not change in place. */
   replaces?(old: PropertyMap, fresh: PropertyMap): readonly string[];
   create(inputs: PropertyMap, context: OperationContext): Promise<Created>;

@@ -1,7 +1,7 @@
 /** Finds the provider of a resource or a call: the one that it names, or its package's default. */
 import { randomUUID } from "node:crypto";
 import { EngineError, UnsupportedError } from "./errors.ts";
-import { type PropertyMap, plainMap } from "./properties.ts";
+import { containsUnknown, type PropertyMap, plainMap } from "./properties.ts";
 import {
   parseInputs,
   type Provider,
@@ -14,7 +14,7 @@ import { hcloud } from "./providers/hcloud.ts";
 import { kubernetes } from "./providers/kubernetes.ts";
 import { random } from "./providers/random.ts";
 import { tls } from "./providers/tls.ts";
-import type { StackState } from "./state.ts";
+import type { ResourceRecord, StackState } from "./state.ts";
 
 const packages: ReadonlyMap<string, ProviderPackage> = new Map(
   [command, hcloud, kubernetes, random, tls].map((entry) => [entry.name, entry]),
@@ -83,6 +83,11 @@ export class Providers {
     return this.#provider(packageOf(token), reference);
   }
 
+  /** Whether the whole configuration of a provider is known; in a preview a part may not be. */
+  isKnown(reference: string | undefined): boolean {
+    return reference === undefined || !containsUnknown(this.#record(reference).inputs);
+  }
+
   #provider(entry: ProviderPackage, reference: string | undefined): Provider {
     const configuration = this.#configuration(entry, reference);
     const key = `${entry.name} ${reference ?? ""} ${JSON.stringify(configuration)}`;
@@ -102,6 +107,10 @@ export class Providers {
         .map(([key, value]) => [key.slice(prefix.length), value]);
       return parseInputs(entry.configuration, Object.fromEntries(given) as PropertyMap);
     }
+    return plainMap(this.#record(reference).inputs);
+  }
+
+  #record(reference: string): ResourceRecord {
     const separator = reference.lastIndexOf("::");
     const urn = reference.slice(0, separator);
     const id = reference.slice(separator + 2);
@@ -112,6 +121,6 @@ export class Providers {
         `the provider ${reference} is not in the state; register it before its resources.`,
       );
     }
-    return plainMap(record.inputs);
+    return record;
   }
 }

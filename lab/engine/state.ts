@@ -34,6 +34,8 @@ export interface Declared {
   propertyDependencies: Readonly<Record<string, readonly string[]>>;
   deletedWith?: string;
   protect?: boolean;
+  /** Its deletion only forgets it. */
+  retainOnDelete?: boolean;
   customTimeouts?: CustomTimeouts;
   additionalSecretOutputs?: readonly string[];
 }
