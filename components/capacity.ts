@@ -4,6 +4,9 @@
  * Pure: who asks the Hetzner API, and how, is the caller's business.
  */
 import { Decimal } from "decimal.js";
+import type { Machine } from "./fit.ts";
+import { nodePlansOf } from "./node-plans.ts";
+import { smallestMachineFor } from "./placed-pods.ts";
 import type { Profile } from "./profile.ts";
 
 /** What a server type offers, as far as the choice asks. Shape of `hcloud.getServerTypes`. */
@@ -79,14 +82,23 @@ export interface Ranking {
   settled?: string;
 }
 
-const smallest = {
-  cluster: { broker: { cores: 4, memory: 8 }, controlPlane: { cores: 2, memory: 4 } },
-  "single-node": { broker: { cores: 4, memory: 8 }, controlPlane: { cores: 4, memory: 8 } },
-} as const satisfies Record<Profile, Record<"broker" | "controlPlane", { cores: number; memory: number }>>;
+/** Smallest machines by what runs on them. */
+export interface Minimum {
+  /** Undefined where brokers have no servers of their own. */
+  broker: Machine | undefined;
+  controlPlane: Machine;
+}
 
-/** Smallest machines that hold what `components/fit.ts` adds up; the broker's is not asked for in `single-node`. */
-export function minimumOf(profile: Profile): (typeof smallest)[Profile] {
-  return smallest[profile];
+/**
+ * Smallest machines that hold what `components/fit.ts` adds up. In a cluster they are seed 000's, which leave the
+ * brokers memory for the page cache; a single node's is the sum itself.
+ */
+export function minimumOf(profile: Profile): Minimum {
+  if (profile === "cluster")
+    return { broker: { cores: 4, memory: 8 }, controlPlane: { cores: 2, memory: 4 } };
+  const [only] = nodePlansOf(profile);
+  if (only === undefined) throw new Error(`profile ${profile} has no machine`);
+  return { broker: undefined, controlPlane: smallestMachineFor(profile, only) };
 }
 
 /** How many servers of each role a profile has. */
@@ -120,7 +132,7 @@ export function describeObstacle({ location, subject, reason }: Obstacle): strin
 function obstacleOf(
   facts: ServerTypeFacts | undefined,
   location: string,
-  least: { cores: number; memory: number },
+  least: Machine,
 ): string | undefined {
   if (facts === undefined) return "no such server type";
   if (facts.architecture !== "x86") return `architecture ${facts.architecture}, needed x86`;
@@ -207,7 +219,7 @@ export function rankCapacity(
       ranking.obstacles.push({ location, reason: `no such location (there are ${known})` });
       continue;
     }
-    const possible = (names: readonly string[], size: { cores: number; memory: number }) =>
+    const possible = (names: readonly string[], size: Machine) =>
       [...new Set(names)].filter((subject) => {
         const reason = obstacleOf(
           serverTypes.find((type) => type.name === subject),
@@ -217,11 +229,12 @@ export function rankCapacity(
         if (reason !== undefined) ranking.obstacles.push({ location, subject, reason });
         return reason === undefined;
       });
-    const brokerTypes = !isCluster
-      ? undefined
-      : broker === undefined
-        ? possible(wishes.brokerServerTypes, least.broker)
-        : [broker.serverType];
+    const brokerTypes =
+      least.broker === undefined
+        ? undefined
+        : broker === undefined
+          ? possible(wishes.brokerServerTypes, least.broker)
+          : [broker.serverType];
     const controlPlaneTypes =
       controlPlane === undefined
         ? possible(wishes.controlPlaneServerTypes, least.controlPlane)
