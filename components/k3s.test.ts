@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import { firstContact } from "./cloud-init/scripts.ts";
 import { withServerAddress } from "./k3s.ts";
 import { exampleCluster } from "./testing/example-cluster.ts";
 import { exampleKubeconfig, record } from "./testing/recording.ts";
@@ -36,7 +37,7 @@ test("the commands are scripts that the server knows, in their order", async () 
   assert.equal(all.inputs["create"], "/usr/local/lib/trading/wait-for-nodes 4");
   for (const node of ["k3s-control", "kafka-0", "kafka-1", "kafka-2"]) {
     const one = command(`k3s-wait-for-${node}`);
-    assert.equal(one.inputs["create"], "/usr/local/lib/trading/wait-for-node");
+    assert.equal(one.inputs["create"], firstContact("wait-for-node"));
     assert.ok(one.dependencies.includes(recording.one("hcloud:index/server:Server", `nodes-${node}`).urn));
     assert.ok(all.dependencies.includes(one.urn));
   }

@@ -1,10 +1,10 @@
 import { remote, type types } from "@pulumi/command";
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { scriptDirectory } from "./cloud-init/node-config.ts";
+import { firstContact, scriptDirectory } from "./cloud-init/scripts.ts";
 import type { K3sBootstrap } from "./k3s-bootstrap.ts";
 import { kubernetesApiPort } from "./network.ts";
-import { type NodeName, nodePlans, type Nodes } from "./nodes.ts";
+import type { NodeName, Nodes } from "./nodes.ts";
 
 export interface K3sArgs {
   nodes: Nodes;
@@ -29,7 +29,7 @@ export class K3s extends pulumi.ComponentResource {
   readonly kubeconfig: pulumi.Output<string>;
   /** For objects in the cluster; usable as soon as the control plane is Ready. */
   readonly provider: kubernetes.Provider;
-  /** Done when all four nodes are Ready. */
+  /** Done when every node is Ready. */
   readonly allNodesReady: remote.Command;
   /** Deleting this server removes everything in the cluster: for `deletedWith`. */
   readonly controlPlane: pulumi.Resource;
@@ -39,22 +39,28 @@ export class K3s extends pulumi.ComponentResource {
   constructor(name: string, args: K3sArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:K3s", name, {}, opts);
     this.controlPlane = args.nodes.controlPlane;
+    const hostKeyOf = (node: NodeName) => {
+      const key = args.bootstrap.hostKeys[node];
+      // Without one, any host would be believed.
+      if (key === undefined) throw new Error(`the bootstrap made no host key for ${node}`);
+      return key;
+    };
     this.#connection = (node) => ({
       host: args.nodes.servers[node].ipv4Address,
       port: args.sshPort ?? 22,
       user: "root",
       privateKey: args.bootstrap.sshPrivateKey,
-      hostKey: args.bootstrap.hostKeys[node],
+      hostKey: hostKeyOf(node),
       // A server answers after some 20 s of boot; refused dials are repeated every few seconds.
       dialErrorLimit: 60,
       perDialTimeout: 10,
     });
 
     const ready = new Map<NodeName, remote.Command>(
-      nodePlans.map((plan) => [
-        plan.nodeName,
-        this.#command(`${name}-wait-for-${plan.nodeName}`, plan.nodeName, "wait-for-node", [
-          args.nodes.servers[plan.nodeName],
+      args.nodes.plans.map(({ nodeName }) => [
+        nodeName,
+        this.#command(`${name}-wait-for-${nodeName}`, nodeName, firstContact("wait-for-node"), [
+          args.nodes.servers[nodeName],
         ]),
       ]),
     );
@@ -64,7 +70,7 @@ export class K3s extends pulumi.ComponentResource {
     this.allNodesReady = this.#command(
       `${name}-wait-for-nodes`,
       "k3s-control",
-      `wait-for-nodes ${nodePlans.length}`,
+      `${scriptDirectory}/wait-for-nodes ${ready.size}`,
       [...ready.values()],
     );
 
@@ -109,7 +115,8 @@ export class K3s extends pulumi.ComponentResource {
     crds: readonly string[],
     opts: { parent: pulumi.Resource; dependsOn: pulumi.Resource[] },
   ): remote.Command {
-    return this.#command(name, "k3s-control", `wait-for-crds ${crds.join(" ")}`, opts.dependsOn, opts.parent);
+    const line = `${scriptDirectory}/wait-for-crds ${crds.join(" ")}`;
+    return this.#command(name, "k3s-control", line, opts.dependsOn, opts.parent);
   }
 
   /** Options for an object in the cluster: it goes with the servers, not object by object. */
@@ -120,14 +127,11 @@ export class K3s extends pulumi.ComponentResource {
   #command(
     name: string,
     node: NodeName,
-    script: string,
+    line: string,
     dependsOn: pulumi.Resource[],
     parent: pulumi.Resource = this,
   ): remote.Command {
-    return new remote.Command(
-      name,
-      { connection: this.#connection(node), create: `${scriptDirectory}/${script}` },
-      { parent, dependsOn },
-    );
+    const inputs = { connection: this.#connection(node), create: line };
+    return new remote.Command(name, inputs, { parent, dependsOn });
   }
 }

@@ -19,12 +19,6 @@ export const kafka = {
   metadataVersion: "4.3-IV0",
 } as const;
 
-/** Strimzi's images for these versions; nodes fetch them while the control plane starts. */
-export const strimziImages = {
-  operator: "quay.io/strimzi/operator:1.2.0",
-  kafka: `quay.io/strimzi/kafka:1.2.0-kafka-${kafka.version}`,
-} as const;
-
 /** A Helm chart, installed by the k3s helm controller. */
 export interface ChartPin {
   /** Chart repository (https). */
@@ -45,6 +39,28 @@ export const charts = {
   /** https://github.com/argoproj/argo-helm */
   argoCd: { repo: "https://argoproj.github.io/argo-helm", chart: "argo-cd", version: "10.1.1" },
 } as const satisfies Record<string, ChartPin>;
+
+/**
+ * The images that the charts above and the Kafka version name, so that nodes can fetch them before they are asked for.
+ * The charts go on naming them by themselves: one that is wrong here costs time, nothing else. Raise them with the chart.
+ */
+export const chartImages = {
+  /** Chart strimzi-kafka-operator: `defaultImageTag` is the release, Kafka's images carry both versions. */
+  strimziOperator: `quay.io/strimzi/operator:${charts.strimzi.version}`,
+  /** Brokers and the exporter. */
+  kafka: `quay.io/strimzi/kafka:${charts.strimzi.version}-kafka-${kafka.version}`,
+  /** Chart kube-prometheus-stack 88.5.3: `appVersion` v0.93.1 is the operator's and the reloader's tag. */
+  prometheusOperator: "quay.io/prometheus-operator/prometheus-operator:v0.93.1",
+  prometheusConfigReloader: "quay.io/prometheus-operator/prometheus-config-reloader:v0.93.1",
+  /** The same chart's `prometheus.prometheusSpec.image`. */
+  prometheus: "quay.io/prometheus/prometheus:v3.14.0-distroless",
+  /** Its dependency kube-state-metrics 8.4.0: `appVersion` 2.20.0. */
+  kubeStateMetrics: "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0",
+  /** Chart argo-cd 10.1.1: `appVersion` v3.4.4 (controller, repository server, and the job that makes redis' password). */
+  argoCd: "quay.io/argoproj/argocd:v3.4.4",
+  /** The same chart's `redis.image`. */
+  redis: "ecr-public.aws.com/docker/library/redis:8.2.3-alpine",
+} as const;
 
 /** Where the service images live and which release of them runs unless `trading:images` says otherwise. */
 export const serviceImages = {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
 import test from "node:test";
 import { parse } from "yaml";
-import { nodePlans } from "../nodes.ts";
+import { nodePlans, nodePlansOf } from "../nodes.ts";
+import { profiles } from "../profile.ts";
+import { serviceImages } from "../versions.ts";
 import { type CloudConfig, renderCloudConfig, userDataLimit } from "./cloud-config.ts";
+import { imagesAhead } from "./images-ahead.ts";
 import { k3sConfig, nodeConfig, nodeUserData, scripts } from "./node-config.ts";
 
 const secrets = {
@@ -21,15 +23,24 @@ function file(config: CloudConfig, path: string): string {
   return found.content;
 }
 
+const everyOption = {
+  k3s: { embeddedRegistry: true, wireguard: true },
+  registryCredentials: { host: "registry.example.com", user: "reader", token: "r".repeat(255) },
+};
+
 test("user data of every node is cloud-config that reads back the same, and under Hetzner's limit", () => {
-  for (const plan of nodePlans) {
-    const text = nodeUserData({ plan, ...secrets });
-    assert.ok(text.startsWith("#cloud-config\n"));
-    assert.ok(Buffer.byteLength(text) < userDataLimit);
-    assert.deepEqual(
-      parse(text, { version: "1.1" }),
-      JSON.parse(JSON.stringify(nodeConfig({ plan, ...secrets }))),
-    );
+  for (const profile of profiles) {
+    for (const plan of nodePlansOf(profile)) {
+      for (const options of [{}, everyOption]) {
+        const images = imagesAhead(profile, plan.nodeName, serviceImages);
+        const args = { plan, ...secrets, images, ...options };
+        const text = nodeUserData(args);
+        assert.ok(text.startsWith("#cloud-config\n"));
+        // A tenth is kept free for what is added next.
+        assert.ok(Buffer.byteLength(text) < userDataLimit * 0.9, `${plan.nodeName}: ${text.length}`);
+        assert.deepEqual(parse(text, { version: "1.1" }), JSON.parse(JSON.stringify(nodeConfig(args))));
+      }
+    }
   }
 });
 
@@ -66,9 +77,10 @@ test("brokers join by the control plane's private address", () => {
 });
 
 test("files with tokens are the administrator's, scripts are executable and in their place", () => {
-  const config = nodeConfig({ plan: control, ...secrets });
+  const config = nodeConfig({ plan: control, ...secrets, ...everyOption });
+  const values = [...Object.values(secrets), everyOption.registryCredentials.token];
   for (const written of config.write_files) {
-    if (Object.values(secrets).some((secret) => written.content.includes(secret))) {
+    if (values.some((secret) => written.content.includes(secret))) {
       assert.equal(written.permissions, "0600", written.path);
     }
   }
@@ -97,7 +109,7 @@ test("k3s does not start before pods are kept away from the metadata service", (
   assert.match(unit, /^ExecStart=\/usr\/local\/bin\/k3s agent$/m);
   assert.match(
     file(config, "/etc/systemd/system/trading-metadata-guard.service"),
-    /--table raw --insert PREROUTING --destination 169\.254\.169\.254\/32 --jump DROP/,
+    /--table raw --insert PREROUTING --destination 169\.254\.169\.254\/32 --jump DROP\n.*--table mangle --insert FORWARD --destination 169\.254\.169\.254\/32 --jump DROP/,
   );
 });
 
@@ -107,21 +119,59 @@ test("k3s is pinned by version and checksum", () => {
   assert.match(environment, /^K3S_SHA256=[0-9a-f]{64}$/m);
 });
 
-test("every script is valid bash", () => {
-  const config = nodeConfig({ plan: control, ...secrets });
-  for (const name of scripts) {
-    const checked = spawnSync("bash", ["-n"], {
-      input: file(config, `/usr/local/lib/trading/${name}`),
-      encoding: "utf8",
-    });
-    assert.equal(checked.status, 0, `${name}: ${checked.stderr}`);
-  }
+test("the two containerds of a node never run at once", () => {
+  const config = nodeConfig({ plan: broker, ...secrets });
+  assert.match(
+    file(config, "/etc/systemd/system/trading-images-ahead.service"),
+    /^Conflicts=trading-k3s\.service$/m,
+  );
+  assert.match(
+    file(config, "/etc/systemd/system/trading-k3s.service"),
+    /^After=trading-images-ahead\.service$/m,
+  );
 });
 
-test("unattended apt is off before anything else runs", () => {
-  const [command] = nodeConfig({ plan: control, ...secrets }).bootcmd;
-  assert.match(
-    command?.at(-1) ?? "",
-    /^systemctl mask --now apt-daily\.timer apt-daily-upgrade\.timer unattended-upgrades\.service/,
+test("the options of k3s are the server's, the registries' file is every node's", () => {
+  const of = (plan: (typeof nodePlans)[number], options: Partial<typeof everyOption>) => {
+    const config = nodeConfig({ plan, ...secrets, images: ["quay.io/a/b:1", "c:2"], ...options });
+    const registries = config.write_files.find(({ path }) => path === "/etc/rancher/k3s/registries.yaml");
+    return {
+      k3s: parse(file(config, "/etc/rancher/k3s/config.yaml")) as Record<string, unknown>,
+      registries: registries === undefined ? undefined : (parse(registries.content) as unknown),
+      containerd: file(config, "/etc/trading/containerd.toml"),
+    };
+  };
+  const plain = of(control, {});
+  assert.deepEqual([plain.k3s["embedded-registry"], plain.k3s["flannel-backend"]], [undefined, undefined]);
+  assert.equal(plain.registries, undefined);
+  assert.doesNotMatch(plain.containerd, /auth/);
+
+  const server = of(control, everyOption);
+  assert.deepEqual(
+    [server.k3s["embedded-registry"], server.k3s["flannel-backend"]],
+    [true, "wireguard-native"],
   );
+  const agent = of(second, everyOption);
+  assert.deepEqual([agent.k3s["embedded-registry"], agent.k3s["flannel-backend"]], [undefined, undefined]);
+  const { host, user, token } = everyOption.registryCredentials;
+  for (const node of [server, agent]) {
+    assert.deepEqual(node.registries, {
+      mirrors: { "docker.io": {}, "quay.io": {} },
+      configs: { [host]: { auth: { username: user, password: token } } },
+    });
+    assert.match(
+      node.containerd,
+      /\.registry\.configs\."registry\.example\.com"\.auth\]\nusername = "reader"\n/,
+    );
+  }
+  const { registries } = of(control, { registryCredentials: everyOption.registryCredentials });
+  assert.deepEqual(Object.keys(registries as object), ["configs"]);
+});
+
+test("boot delays are off before anything else runs, and their absence stops nothing", () => {
+  const [command, ...others] = nodeConfig({ plan: control, ...secrets }).bootcmd;
+  assert.deepEqual(others, []);
+  const line = command?.at(-1) ?? "";
+  assert.match(line, /^systemctl mask --now --no-block apt-daily\.timer .*snapd\.seeded\.service/);
+  assert.match(line, /; true$/);
 });

@@ -1,23 +1,42 @@
 /** What a server does at its first boot, so that it is a k3s node without anyone logging in. */
-import { readFileSync } from "node:fs";
 import { stringify } from "yaml";
-import { reserved } from "../fit.ts";
-import { kubernetesApiPort, privateNetwork } from "../network.ts";
 import type { NodePlan } from "../nodes.ts";
-import { k3s, strimziImages } from "../versions.ts";
-import { type CloudConfig, renderCloudConfig } from "./cloud-config.ts";
+import { k3s } from "../versions.ts";
+import { withoutBootDelays } from "./boot-delays.ts";
+import { type CloudConfig, renderCloudConfig, type WriteFile } from "./cloud-config.ts";
+import { registryOf } from "./images-ahead.ts";
+import {
+  containerdFile,
+  controlPlaneUrl,
+  k3sConfig,
+  type K3sOptions,
+  registriesFile,
+  type RegistryCredentials,
+} from "./k3s-files.ts";
+import { script, scriptDirectory, scripts } from "./scripts.ts";
+import { imagesAheadUnit, imagesUnit, k3sUnit, metadataGuardUnit } from "./units.ts";
 
-/** Where the scripts stand on a node. */
-export const scriptDirectory = "/usr/local/lib/trading";
+export { k3sConfig } from "./k3s-files.ts";
+export { scriptDirectory, scripts } from "./scripts.ts";
 
-/** The commands that are run over SSH, and the one that cloud-init runs. */
-export const scripts = [
-  "install-node",
-  "wait-for-node",
-  "wait-for-nodes",
-  "print-kubeconfig",
-  "wait-for-crds",
-] as const;
+/** How long the scripts on a node wait, in seconds. */
+export const deadlines = {
+  /** The k3s binary, all attempts together. */
+  download: 300,
+  /** The private interface, from when the binary is there. */
+  privateInterface: 300,
+  /** An agent waits for its control plane within this time, before and during its start. */
+  k3sStart: 600,
+  /** The clock to be synchronised. */
+  clock: 60,
+  /** A node, from the first contact; all of the above together may take longer, and is then given up. */
+  node: 900,
+  /** Custom resource definitions of a chart. */
+  crds: 600,
+} as const;
+
+/** How far a node's clock may be off when it is set up, in seconds: deadlines of orders carry safety. */
+export const maxClockSkewSeconds = 0.1;
 
 export interface NodeConfigArgs {
   plan: NodePlan;
@@ -29,157 +48,87 @@ export interface NodeConfigArgs {
   hostPrivateKey: string;
   /** Its public half, `ssh-ed25519 AAAA...`. */
   hostPublicKey: string;
+  /** Images to fetch before they are asked for, in this order. Default: none. */
+  images?: readonly string[];
+  /** Registries whose images nodes hand to each other. Default: those of `images`, and k3s's own. */
+  registries?: readonly string[];
+  /** Default: none chosen. */
+  k3s?: K3sOptions | undefined;
+  /** Default: every image can be had without. */
+  registryCredentials?: RegistryCredentials | undefined;
 }
 
-/** `/etc/rancher/k3s/config.yaml`: https://docs.k3s.io/installation/configuration#configuration-file */
-export function k3sConfig(args: NodeConfigArgs): Record<string, unknown> {
-  const { plan } = args;
-  const common = {
-    "node-name": plan.nodeName,
-    "node-ip": plan.privateAddress,
-    "kubelet-arg": [
-      `kube-reserved=cpu=${reserved[plan.role].kube.cpu},memory=${reserved[plan.role].kube.memory}`,
-      `system-reserved=cpu=${reserved[plan.role].system.cpu},memory=${reserved[plan.role].system.memory}`,
-      `eviction-hard=memory.available<${reserved[plan.role].eviction},nodefs.available<5%,imagefs.available<5%`,
-      // The logs of pods are evidence of the day, and the API hands out the newest file only: 10 MB by default.
-      "container-log-max-size=256Mi",
-      "container-log-max-files=2",
-    ],
-  };
-  if (plan.role === "kafka") {
-    return {
-      ...common,
-      server: `https://${privateNetwork.controlPlane}:${kubernetesApiPort}`,
-      token: args.agentToken,
-    };
-  }
-  return {
-    ...common,
-    token: args.serverToken,
-    "agent-token": args.agentToken,
-    "advertise-address": plan.privateAddress,
-    "https-listen-port": kubernetesApiPort,
-    "write-kubeconfig-mode": "0600",
-    "secrets-encryption": true,
-    // Events are evidence of the day; by default they are gone after an hour.
-    "kube-apiserver-arg": ["event-ttl=25h"],
-    disable: ["traefik", "servicelb", "metrics-server"],
-  };
+/** `KEY=value` lines for bash. */
+function environmentFile(values: Record<string, string | number>): string {
+  return Object.entries(values)
+    .map(([key, value]) => `${key}=${value}\n`)
+    .join("");
 }
 
-/** Images that a node fetches before they are asked for. */
-function imagesAhead(plan: NodePlan): string[] {
-  if (plan.role !== "kafka") return [];
-  return plan.nodeName === "kafka-1" ? [strimziImages.operator, strimziImages.kafka] : [strimziImages.kafka];
-}
-
-const k3sUnit = (command: "server" | "agent") => `[Unit]
-Description=k3s ${command}
-Documentation=https://k3s.io
-Wants=network-online.target
-After=network-online.target
-Requires=trading-metadata-guard.service
-After=trading-metadata-guard.service
-
-[Service]
-Type=notify
-ExecStartPre=-/sbin/modprobe br_netfilter
-ExecStartPre=-/sbin/modprobe overlay
-ExecStart=/usr/local/bin/k3s ${command}
-KillMode=process
-Delegate=yes
-LimitNOFILE=1048576
-LimitNPROC=infinity
-LimitCORE=infinity
-TasksMax=infinity
-TimeoutStartSec=0
-Restart=always
-RestartSec=5
-
-[Install]
-WantedBy=multi-user.target
-`;
-
-// User data holds tokens. What a pod sends is forwarded and so passes PREROUTING; what the host sends does not.
-// The raw table comes before every rule that Kubernetes writes, and Kubernetes leaves it alone.
-const metadataGuardUnit = `[Unit]
-Description=Keep pods away from the metadata service
-Before=trading-k3s.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/iptables --wait --table raw --insert PREROUTING --destination 169.254.169.254/32 --jump DROP
-
-[Install]
-WantedBy=multi-user.target
-`;
-
-function script(name: (typeof scripts)[number]): string {
-  return readFileSync(new URL(`./scripts/${name}`, import.meta.url), "utf8");
+function files(args: NodeConfigArgs): WriteFile[] {
+  const { plan, images = [], registryCredentials } = args;
+  const command = plan.role === "kafka" ? "agent" : "server";
+  const open = (path: string, content: string) => ({ path, permissions: "0644", content });
+  /** For tokens: the administrator's only. */
+  const closed = (path: string, content: string) => ({ path, permissions: "0600", content });
+  const unit = (name: string, content: string) => open(`/etc/systemd/system/${name}.service`, content);
+  const registries = registriesFile(
+    args.registries ?? [...new Set(["docker.io", ...images.map(registryOf)])],
+    args.k3s,
+    registryCredentials,
+  );
+  return [
+    open(
+      "/etc/trading/node.env",
+      environmentFile({
+        NODE_NAME: plan.nodeName,
+        PRIVATE_ADDRESS: plan.privateAddress,
+        CONTROL_PLANE: controlPlaneUrl,
+        K3S_COMMAND: command,
+        K3S_VERSION: k3s.version,
+        K3S_SHA256: k3s.sha256,
+        MAX_CLOCK_SKEW_SECONDS: maxClockSkewSeconds,
+        DOWNLOAD_DEADLINE: deadlines.download,
+        INTERFACE_DEADLINE: deadlines.privateInterface,
+        K3S_DEADLINE: deadlines.k3sStart,
+        CLOCK_DEADLINE: deadlines.clock,
+        NODE_DEADLINE: deadlines.node,
+        CRDS_DEADLINE: deadlines.crds,
+      }),
+    ),
+    open("/etc/trading/images.txt", images.map((image) => `${image}\n`).join("")),
+    closed("/etc/trading/containerd.toml", containerdFile(registryCredentials)),
+    closed("/etc/rancher/k3s/config.yaml", stringify(k3sConfig(args), { version: "1.1" })),
+    ...(registries === undefined ? [] : [closed("/etc/rancher/k3s/registries.yaml", registries)]),
+    unit("trading-k3s", k3sUnit(command)),
+    unit("trading-metadata-guard", metadataGuardUnit),
+    unit("trading-images-ahead", imagesAheadUnit),
+    unit("trading-images", imagesUnit),
+    open(
+      "/etc/chrony/sources.d/hetzner.sources",
+      // https://docs.hetzner.com/dns-console/dns/general/time-server (Hetzner's own time servers)
+      ["ntp1.hetzner.de", "ntp2.hetzner.com", "ntp3.hetzner.net"]
+        .map((host) => `server ${host} iburst\n`)
+        .join(""),
+    ),
+    ...scripts.map((name) => ({
+      path: `${scriptDirectory}/${name}`,
+      permissions: "0755",
+      content: script(name),
+    })),
+  ];
 }
 
 /** The first boot of one node, as an object. */
 export function nodeConfig(args: NodeConfigArgs): CloudConfig {
-  const { plan } = args;
-  const command = plan.role === "kafka" ? "agent" : "server";
-  const environment = {
-    NODE_NAME: plan.nodeName,
-    PRIVATE_ADDRESS: plan.privateAddress,
-    K3S_COMMAND: command,
-    K3S_VERSION: k3s.version,
-    K3S_SHA256: k3s.sha256,
-  };
-  const aptUnits = ["apt-daily.timer", "apt-daily-upgrade.timer", "unattended-upgrades.service"];
   return {
     ssh_deletekeys: true,
     ssh_keys: { ed25519_private: args.hostPrivateKey, ed25519_public: args.hostPublicKey },
     ssh_pwauth: false,
     package_update: false,
     package_upgrade: false,
-    // A machine that lives for a day is not upgraded under its brokers, and apt's lock stays free.
-    // An image without one of these units must boot all the same.
-    bootcmd: [["sh", "-c", `systemctl mask --now ${aptUnits.join(" ")} || true`]],
-    write_files: [
-      {
-        path: "/etc/trading/node.env",
-        permissions: "0644",
-        content: Object.entries(environment)
-          .map(([key, value]) => `${key}=${value}\n`)
-          .join(""),
-      },
-      {
-        path: "/etc/trading/images.txt",
-        permissions: "0644",
-        content: imagesAhead(plan)
-          .map((image) => `${image}\n`)
-          .join(""),
-      },
-      {
-        path: "/etc/rancher/k3s/config.yaml",
-        permissions: "0600",
-        content: stringify(k3sConfig(args), { version: "1.1" }),
-      },
-      { path: "/etc/systemd/system/trading-k3s.service", permissions: "0644", content: k3sUnit(command) },
-      {
-        path: "/etc/systemd/system/trading-metadata-guard.service",
-        permissions: "0644",
-        content: metadataGuardUnit,
-      },
-      {
-        path: "/etc/chrony/sources.d/hetzner.sources",
-        permissions: "0644",
-        // https://docs.hetzner.com/dns-console/dns/general/time-server (Hetzner's own time servers)
-        content: ["ntp1.hetzner.de", "ntp2.hetzner.com", "ntp3.hetzner.net"]
-          .map((host) => `server ${host} iburst\n`)
-          .join(""),
-      },
-      ...scripts.map((name) => ({
-        path: `${scriptDirectory}/${name}`,
-        permissions: "0755",
-        content: script(name),
-      })),
-    ],
+    bootcmd: [["sh", "-c", withoutBootDelays]],
+    write_files: files(args),
     runcmd: [[`${scriptDirectory}/install-node`]],
   };
 }
