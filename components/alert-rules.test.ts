@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import test from "node:test";
 import { ruleGroups } from "./alert-rules.ts";
 
-const rules = ruleGroups("2025-10-14").flatMap((group) => group.rules);
+const rules = ruleGroups("2025-10-14", 3).flatMap((group) => group.rules);
 const alerts = rules.flatMap((rule) => ("alert" in rule ? [rule] : []));
 const expression = (name: string) => {
   const found = alerts.find((rule) => rule.alert === name);
@@ -14,6 +14,7 @@ const expression = (name: string) => {
 test("what seed 000 and DESIGN 3 want watched is watched", () => {
   assert.deepEqual(alerts.map((rule) => rule.alert).sort(), [
     "AccountMismatch",
+    "BrokerMissing",
     "BrokerThroughput",
     "CommandUnknown",
     "CommandsGivenUp",
@@ -47,11 +48,20 @@ test("what only makes sense in market hours knows them; the NEAR relay never clo
 
 test("after an early close, and on a date without a session, the market is not open", () => {
   const rule = (date: string): string =>
-    ruleGroups(date)
+    ruleGroups(date, 3)
       .flatMap(({ rules: each }) => each)
       .find((each) => "alert" in each && each.alert === "SilentStockFeed")?.expr ?? "";
   assert.ok(rule("2025-11-28").includes(`(vector(time()) < ${Date.parse("2025-11-28T18:00:00Z") / 1000})`));
   assert.ok(rule("2025-12-25").endsWith("and on () ((vector(0) > 0))"), rule("2025-12-25"));
+});
+
+test("a single broker can be missing, but lacks no replica", () => {
+  const single = ruleGroups("2025-10-14", 1).flatMap((group) => group.rules);
+  const named = (name: string) => single.find((rule) => "alert" in rule && rule.alert === name);
+  assert.equal(named("UnderReplicatedPartitions"), undefined);
+  assert.ok(named("BrokerMissing")?.expr.endsWith(" < 1"));
+  assert.ok(expression("BrokerMissing").endsWith(" < 3"));
+  assert.equal(single.length, rules.length - 1);
 });
 
 test("no rule compares two scalars, which PromQL refuses", () => {

@@ -1,4 +1,4 @@
-/** What is watched, as Prometheus rules. Pure: the business date is all they depend on. */
+/** What is watched, as Prometheus rules. Pure: the business date and the number of brokers are all they depend on. */
 import type { RuleGroup } from "./custom-resources/prometheus.ts";
 import { sessionOf } from "../services/catalog.ts";
 
@@ -37,11 +37,24 @@ function seconds(instant: Date): number {
   return instant.getTime() / 1000;
 }
 
+/** Copies of partitions: there is nothing to watch where a single broker has the only one. */
+const underReplicated: RuleGroup["rules"][number] = {
+  alert: "UnderReplicatedPartitions",
+  expr: "sum by (pod) (kafka_server_replicamanager_underreplicatedpartitions) > 0",
+  for: "1m",
+  labels: { severity: "critical" },
+  annotations: {
+    summary: "{{ $labels.pod }} leads partitions that lack a replica",
+    description: "{{ $value }} partitions. One more lost broker and writing stops.",
+  },
+};
+
 /**
  * The rules of a trading day.
  * @param businessDate `YYYY-MM-DD`; a cluster lives for one date, so market hours are two moments.
+ * @param brokers how many brokers there should be.
  */
-export function ruleGroups(businessDate: string): RuleGroup[] {
+export function ruleGroups(businessDate: string, brokers: number): RuleGroup[] {
   const session = sessionOf(businessDate);
   // PromQL compares no two scalars without `bool`, hence the vectors. On a date without a session it never is.
   const marketIsOpen =
@@ -82,15 +95,18 @@ export function ruleGroups(businessDate: string): RuleGroup[] {
           },
         },
         {
-          alert: "UnderReplicatedPartitions",
-          expr: "sum by (pod) (kafka_server_replicamanager_underreplicatedpartitions) > 0",
-          for: "1m",
+          alert: "BrokerMissing",
+          // Every broker has this metric, whatever it leads; where none is scraped there is no series to count.
+          expr: `(count(count by (pod) (kafka_server_replicamanager_underreplicatedpartitions)) or vector(0)) < ${brokers}`,
+          // A broker that starts, at the opening too, is given this long.
+          for: "2m",
           labels: { severity: "critical" },
           annotations: {
-            summary: "{{ $labels.pod }} leads partitions that lack a replica",
-            description: "{{ $value }} partitions. One more lost broker and writing stops.",
+            summary: `Fewer than ${brokers} brokers answer`,
+            description: `{{ $value }} of ${brokers} do.`,
           },
         },
+        ...(brokers > 1 ? [underReplicated] : []),
       ],
     },
     {

@@ -43,5 +43,5 @@ test("Prometheus answers at its governing service, without a path in front", () 
     new URL(prometheusFacts.url).hostname,
     `prometheus-operated.${prometheusFacts.namespace}.svc.cluster.local`,
   );
-  assert.ok(!("routePrefix" in prometheusValues.prometheus.prometheusSpec));
+  assert.ok(!("routePrefix" in prometheusValues("kafka-0").prometheus.prometheusSpec));
 });

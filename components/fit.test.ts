@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import test from "node:test";
+import fc from "fast-check";
 import { catalog } from "../services/catalog.ts";
-import { minimum } from "./capacity.ts";
-import { add, allocatable, amount, fit } from "./fit.ts";
-import { nodePlans } from "./nodes.ts";
-import { placedPods } from "./placed-pods.ts";
+import { minimumOf } from "./capacity.ts";
+import { add, allocatable, amount, fit, type Machine, smallestMachine } from "./fit.ts";
+import { brokersOf } from "./kafka-facts.ts";
+import { nodePlansOf } from "./node-plans.ts";
+import { allDayPods, placedPods } from "./placed-pods.ts";
+import { profiles } from "./profile.ts";
 
 test("quantities are read as Kubernetes reads them", () => {
   assert.deepEqual(amount({ cpu: "250m", memory: "128Mi" }), { cpu: 250, memory: 128 });
@@ -23,25 +26,46 @@ test("a node that is asked for more than it has does not fit", () => {
   assert.equal(fit(nodes, [{ ...pod(2000, 2000), node: "b" }])[0]?.fits, true);
 });
 
-test("everything at once fits on the smallest machines that the program accepts, what runs all day with a tenth to spare", () => {
-  const nodes = nodePlans.map((plan) => ({
-    name: plan.nodeName,
-    allocatable: allocatable(plan.role === "kafka" ? minimum.broker : minimum.controlPlane, plan.role),
-  }));
-  for (const result of fit(nodes, placedPods())) assert.ok(result.fits, JSON.stringify(result));
-  // The Job has ended before the services start, so the spare is what is left beside those that run all day.
-  const jobs = catalog.filter(({ kind }) => kind === "Job").map(({ name }) => name);
-  for (const result of fit(
-    nodes,
-    placedPods().filter(({ name }) => !jobs.includes(name)),
-  )) {
-    assert.ok(result.requested.memory <= result.allocatable.memory * 0.9, JSON.stringify(result));
-    assert.ok(result.requested.cpu <= result.allocatable.cpu * 0.9, JSON.stringify(result));
-  }
+for (const profile of profiles) {
+  test(`${profile}: everything at once fits on the smallest machines that the program accepts, what runs all day with a tenth to spare`, () => {
+    const least = minimumOf(profile);
+    const nodes = nodePlansOf(profile).map((plan) => {
+      const machine = plan.role === "kafka" ? least.broker : least.controlPlane;
+      assert.ok(machine !== undefined);
+      return { name: plan.nodeName, allocatable: allocatable(machine, plan.role) };
+    });
+    for (const result of fit(nodes, placedPods(profile))) assert.ok(result.fits, JSON.stringify(result));
+    for (const result of fit(nodes, allDayPods(profile))) {
+      assert.ok(result.requested.memory <= result.allocatable.memory * 0.9, JSON.stringify(result));
+      assert.ok(result.requested.cpu <= result.allocatable.cpu * 0.9, JSON.stringify(result));
+    }
+  });
+}
+
+test("the smallest machine holds what is asked for, and no smaller one does", () => {
+  fc.assert(
+    fc.property(
+      fc.record({ cpu: fc.integer({ min: 1, max: 64_000 }), memory: fc.integer({ min: 1, max: 200_000 }) }),
+      fc.constantFrom("kafka" as const, "k3s-control" as const),
+      (needed, role) => {
+        const least = smallestMachine(needed, role);
+        const holds = (machine: Machine) => {
+          const [node] = fit(
+            [{ name: "a", allocatable: allocatable(machine, role) }],
+            [{ name: "p", node: "a", requests: needed }],
+          );
+          return node?.fits === true;
+        };
+        assert.ok(holds(least));
+        assert.ok(!holds({ ...least, cores: least.cores - 1 }));
+        assert.ok(!holds({ ...least, memory: least.memory - 1 }));
+      },
+    ),
+  );
 });
 
 test("every pod is counted, where seed 000 puts it", () => {
-  const pods = placedPods();
+  const pods = placedPods("cluster");
   const on = (name: string) => pods.filter((pod) => pod.name === name).map((pod) => pod.node);
   assert.deepEqual(on("broker"), ["kafka-0", "kafka-1", "kafka-2"]);
   assert.deepEqual(on("monitoring-prometheus"), ["kafka-0"]);
@@ -50,6 +74,23 @@ test("every pod is counted, where seed 000 puts it", () => {
   for (const service of catalog) assert.deepEqual(on(service.name), ["k3s-control"], service.name);
   const broker = pods.find((pod) => pod.name === "broker");
   assert.deepEqual(broker?.requests, { cpu: 1000, memory: 2048 });
+});
+
+test("a single node takes 3 cores and 8 GB: the brokers' types of seed 000 hold everything", () => {
+  assert.deepEqual(minimumOf("single-node").controlPlane, { cores: 3, memory: 8 });
+});
+
+test("there are as many brokers as Kafka's facts say", () => {
+  for (const profile of profiles)
+    assert.equal(nodePlansOf(profile).filter(({ broker }) => broker).length, brokersOf[profile]);
+});
+
+test("a single node runs the same pods but two brokers and three CoreDNS less, and they are on it", () => {
+  const names = (profile: "cluster" | "single-node") => placedPods(profile).map(({ name }) => name);
+  const pods = placedPods("single-node");
+  assert.deepEqual(new Set(pods.map(({ node }) => node)), new Set(["k3s-control"]));
+  assert.deepEqual(new Set(names("single-node")), new Set(names("cluster")));
+  assert.equal(pods.length, placedPods("cluster").length - 5);
 });
 
 test("services stay below the ceiling of seed 000: 600Mi and 300m for each", () => {

@@ -10,6 +10,13 @@ export interface Amount {
   memory: number;
 }
 
+/** A machine's size. */
+export interface Machine {
+  cores: number;
+  /** GB. */
+  memory: number;
+}
+
 /** What the kubelet keeps from pods on a node of each role. */
 export const reserved = {
   // Seed 000 leaves 700–850 MB of a broker's node to the system.
@@ -54,15 +61,27 @@ export function add(amounts: readonly Amount[]): Amount {
 /** Hetzner's GB are GiB, of which the kernel and firmware keep some before Linux counts: about 5 %. */
 const usableMemory = 0.95;
 
+/** What a node of a role has beside its pods: what is reserved, and the eviction threshold. */
+function kept(role: keyof typeof reserved): Amount {
+  const { kube, system, eviction } = reserved[role];
+  return add([amount(kube), amount(system), amount({ cpu: "0", memory: eviction })]);
+}
+
 /** What pods can have on a machine: its capacity less what is reserved and the eviction threshold. */
-export function allocatable(machine: { cores: number; memory: number }, role: keyof typeof reserved): Amount {
-  const kept = reserved[role];
-  const kube = amount(kept.kube);
-  const system = amount(kept.system);
-  const eviction = amount({ cpu: "0", memory: kept.eviction });
+export function allocatable(machine: Machine, role: keyof typeof reserved): Amount {
+  const { cpu, memory } = kept(role);
   return {
-    cpu: machine.cores * 1000 - kube.cpu - system.cpu,
-    memory: Math.floor(machine.memory * 1024 * usableMemory) - kube.memory - system.memory - eviction.memory,
+    cpu: machine.cores * 1000 - cpu,
+    memory: Math.floor(machine.memory * 1024 * usableMemory) - memory,
+  };
+}
+
+/** The smallest machine, in whole cores and GB, on which a node of a role has `needed` for its pods. */
+export function smallestMachine(needed: Amount, role: keyof typeof reserved): Machine {
+  const { cpu, memory } = kept(role);
+  return {
+    cores: Math.ceil((needed.cpu + cpu) / 1000),
+    memory: Math.ceil((Math.ceil(needed.memory) + memory) / (1024 * usableMemory)),
   };
 }
 

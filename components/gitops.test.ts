@@ -2,19 +2,20 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { parse } from "yaml";
 import { add, amount } from "./fit.ts";
-import { argoCdParts, type argoCdValues, Gitops } from "./gitops.ts";
+import { type argoCdValues, Gitops } from "./gitops.ts";
+import { argoCdParts } from "./platform-pods.ts";
 import { exampleCluster } from "./testing/example-cluster.ts";
 import { record } from "./testing/recording.ts";
 
 test("Argo CD is its core only, on k3s-control", async () => {
   const recording = await record(() => {
-    new Gitops("gitops", { k3s: exampleCluster().k3s });
+    new Gitops("gitops", { k3s: exampleCluster().k3s, node: "k3s-control" });
   });
   const chart = recording.one("kubernetes:helm.cattle.io/v1:HelmChart");
   const spec = chart.inputs["spec"] as Record<string, string>;
   assert.equal(spec["chart"], "argo-cd");
   assert.equal(spec["targetNamespace"], "argocd");
-  const values = parse(spec["valuesContent"] ?? "") as typeof argoCdValues;
+  const values = parse(spec["valuesContent"] ?? "") as ReturnType<typeof argoCdValues>;
   assert.deepEqual(values.global.nodeSelector, { "kubernetes.io/hostname": "k3s-control" });
   assert.equal(values.server.replicas, 0);
   assert.equal(values.applicationSet.replicas, 0);

@@ -2,36 +2,18 @@ import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { HelmChart } from "./custom-resources/helm-chart.ts";
 import type { K3s } from "./k3s.ts";
+import type { NodeName } from "./node-plans.ts";
+import { argoCdParts } from "./platform-pods.ts";
 import { charts } from "./versions.ts";
 
 export const argoCdNamespace = "argocd";
-const node = "k3s-control";
-
-/** What the parts of Argo CD request (seed 000: 200 MB in all). */
-export const argoCdParts = {
-  controller: {
-    node,
-    requests: { cpu: "50m", memory: "112Mi" },
-    limits: { cpu: "500m", memory: "384Mi" },
-  },
-  repoServer: {
-    node,
-    requests: { cpu: "20m", memory: "64Mi" },
-    limits: { cpu: "500m", memory: "256Mi" },
-  },
-  redis: {
-    node,
-    requests: { cpu: "10m", memory: "24Mi" },
-    limits: { cpu: "100m", memory: "64Mi" },
-  },
-} as const;
 
 const resources = (part: keyof typeof argoCdParts) => ({
   resources: { requests: argoCdParts[part].requests, limits: argoCdParts[part].limits },
 });
 
-/** Values of the chart argo-cd that leave its core: controller, repository server and cache. */
-export const argoCdValues = {
+/** Values of the chart argo-cd that leave its core: controller, repository server and cache. @param node where it runs. */
+export const argoCdValues = (node: NodeName) => ({
   global: { nodeSelector: { "kubernetes.io/hostname": node } },
   // What Git says is there within a minute, not within three.
   configs: { cm: { "timeout.reconciliation": "60s", "timeout.reconciliation.jitter": "0s" } },
@@ -43,13 +25,15 @@ export const argoCdValues = {
   applicationSet: { replicas: 0 },
   dex: { enabled: false },
   notifications: { enabled: false },
-} as const;
+});
 
 export interface GitopsArgs {
   k3s: K3s;
+  /** Where Argo CD runs. */
+  node: NodeName;
 }
 
-/** Argo CD core on k3s-control. */
+/** Argo CD core. */
 export class Gitops extends pulumi.ComponentResource {
   constructor(name: string, args: GitopsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:Gitops", name, {}, opts);
@@ -68,7 +52,7 @@ export class Gitops extends pulumi.ComponentResource {
         release: "argocd",
         chart: charts.argoCd,
         targetNamespace: argoCdNamespace,
-        values: argoCdValues,
+        values: argoCdValues(args.node),
       },
       k3s.inCluster(this, [home]),
     );

@@ -1,12 +1,11 @@
 /** What seed 000 asks of Kafka, as plain values, so that components, settings and tests name them once. */
+import type { Profile } from "./profile.ts";
+
 export const kafkaFacts = {
   namespace: "kafka",
-  /** Name of the Strimzi cluster; its pods are `trading-kafka-0..2`. */
+  /** Name of the Strimzi cluster; its pods are `trading-kafka-<n>`. */
   cluster: "trading",
   nodePool: "kafka",
-  brokers: 3,
-  replicationFactor: 3,
-  minInsyncReplicas: 2,
   retentionHours: 72,
   compression: "lz4",
   port: 9092,
@@ -16,3 +15,18 @@ export const kafkaFacts = {
   requests: { cpu: "1000m", memory: "2Gi" },
   limits: { cpu: "2000m", memory: "2500Mi" },
 } as const;
+
+/** How many brokers a profile has. */
+export const brokersOf: Readonly<Record<Profile, number>> = { cluster: 3, "single-node": 1 };
+
+/** Copies of each topic's partitions, and how many must have a record before it counts as written. */
+export interface Replication {
+  replicationFactor: number;
+  minInsyncReplicas: number;
+}
+
+/** The replication of a profile unless the configuration says otherwise: seed 000's, or one copy on one broker. */
+export const defaultReplication: Readonly<Record<Profile, Replication>> = {
+  cluster: { replicationFactor: 3, minInsyncReplicas: 2 },
+  "single-node": { replicationFactor: 1, minInsyncReplicas: 1 },
+};

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import test, { before } from "node:test";
 import { parse } from "yaml";
 import { Kafka } from "./kafka.ts";
+import { defaultReplication } from "./kafka-facts.ts";
+import { placementOf } from "./placement.ts";
 import { exampleCluster } from "./testing/example-cluster.ts";
 import { record, type Recording } from "./testing/recording.ts";
 
@@ -9,7 +11,12 @@ let recording: Recording;
 before(async () => {
   recording = await record(() => {
     const { k3s, settings } = exampleCluster();
-    new Kafka("kafka", { k3s, namespace: settings.namespaces.kafka });
+    new Kafka("kafka", {
+      k3s,
+      namespace: settings.namespaces.kafka,
+      placement: placementOf("cluster"),
+      replication: defaultReplication.cluster,
+    });
   });
 });
 

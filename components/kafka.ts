@@ -3,39 +3,29 @@ import * as pulumi from "@pulumi/pulumi";
 import { HelmChart } from "./custom-resources/helm-chart.ts";
 import { Kafka as KafkaObject, KafkaNodePool } from "./custom-resources/strimzi.ts";
 import type { K3s } from "./k3s.ts";
-import { kafkaFacts } from "./kafka-facts.ts";
-import { nodePlans } from "./nodes.ts";
-import { onNode } from "./placement.ts";
+import { kafkaFacts, type Replication } from "./kafka-facts.ts";
+import { onNodes, type Placement } from "./placement.ts";
+import { kafkaHelpers } from "./platform-pods.ts";
 import { charts, kafka as kafkaVersion } from "./versions.ts";
-
-/** What the operator and the lag exporter request; part of the sum in placement.ts. */
-export const kafkaHelpers = {
-  operator: {
-    node: "kafka-1",
-    requests: { cpu: "100m", memory: "384Mi" },
-    limits: { cpu: "1000m", memory: "512Mi" },
-  },
-  exporter: {
-    node: "kafka-1",
-    requests: { cpu: "50m", memory: "64Mi" },
-    limits: { cpu: "500m", memory: "128Mi" },
-  },
-} as const;
 
 export interface KafkaArgs {
   k3s: K3s;
   /** The namespace `kafka`. */
   namespace: kubernetes.core.v1.Namespace;
+  /** Where the brokers run, one on each of their nodes, and what stands beside them. */
+  placement: Pick<Placement, "brokers" | "kafkaHelpers">;
+  /** Of topics that say nothing else, and of Kafka's own. */
+  replication: Replication;
 }
 
-/** The Strimzi operator on kafka-1 and three combined KRaft nodes, one on each of kafka-0..2. */
+/** The Strimzi operator and the combined KRaft nodes: three in a cluster, one on a single node. */
 export class Kafka extends pulumi.ComponentResource {
   /** Done when the brokers are Ready and the bootstrap address has endpoints. */
   readonly ready: pulumi.Resource;
 
   constructor(name: string, args: KafkaArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:Kafka", name, {}, opts);
-    const { k3s } = args;
+    const { k3s, placement, replication } = args;
     const { namespace, cluster, nodePool } = kafkaFacts;
 
     const operator = new HelmChart(
@@ -45,7 +35,7 @@ export class Kafka extends pulumi.ComponentResource {
         chart: charts.strimzi,
         targetNamespace: namespace,
         values: {
-          nodeSelector: { "kubernetes.io/hostname": kafkaHelpers.operator.node },
+          nodeSelector: { "kubernetes.io/hostname": placement.kafkaHelpers },
           resources: { requests: kafkaHelpers.operator.requests, limits: kafkaHelpers.operator.limits },
         },
       },
@@ -62,7 +52,7 @@ export class Kafka extends pulumi.ComponentResource {
       {
         metadata: { name: nodePool, namespace, labels: { "strimzi.io/cluster": cluster } },
         spec: {
-          replicas: kafkaFacts.brokers,
+          replicas: placement.brokers.length,
           roles: ["controller", "broker"],
           storage: { type: "jbod", volumes: [{ id: 0, type: "ephemeral", kraftMetadata: "shared" }] },
           resources: { requests: kafkaFacts.requests, limits: kafkaFacts.limits },
@@ -71,23 +61,7 @@ export class Kafka extends pulumi.ComponentResource {
             pod: {
               terminationGracePeriodSeconds: 60,
               affinity: {
-                nodeAffinity: {
-                  requiredDuringSchedulingIgnoredDuringExecution: {
-                    nodeSelectorTerms: [
-                      {
-                        matchExpressions: [
-                          {
-                            key: "kubernetes.io/hostname",
-                            operator: "In",
-                            values: nodePlans
-                              .filter((plan) => plan.role === "kafka")
-                              .map((plan) => plan.nodeName),
-                          },
-                        ],
-                      },
-                    ],
-                  },
-                },
+                ...onNodes(placement.brokers),
                 podAntiAffinity: {
                   requiredDuringSchedulingIgnoredDuringExecution: [
                     {
@@ -121,11 +95,11 @@ export class Kafka extends pulumi.ComponentResource {
             listeners: [{ name: "plain", port: kafkaFacts.port, type: "internal", tls: false }],
             config: {
               "auto.create.topics.enable": true,
-              "default.replication.factor": kafkaFacts.replicationFactor,
-              "min.insync.replicas": kafkaFacts.minInsyncReplicas,
-              "offsets.topic.replication.factor": kafkaFacts.replicationFactor,
-              "transaction.state.log.replication.factor": kafkaFacts.replicationFactor,
-              "transaction.state.log.min.isr": kafkaFacts.minInsyncReplicas,
+              "default.replication.factor": replication.replicationFactor,
+              "min.insync.replicas": replication.minInsyncReplicas,
+              "offsets.topic.replication.factor": replication.replicationFactor,
+              "transaction.state.log.replication.factor": replication.replicationFactor,
+              "transaction.state.log.min.isr": replication.minInsyncReplicas,
               "log.retention.hours": kafkaFacts.retentionHours,
               // Producers send lz4 already; what another client sends is stored the same way.
               "compression.type": kafkaFacts.compression,
@@ -136,11 +110,11 @@ export class Kafka extends pulumi.ComponentResource {
             topicRegex: ".*",
             groupRegex: ".*",
             resources: { requests: kafkaHelpers.exporter.requests, limits: kafkaHelpers.exporter.limits },
-            template: { pod: { affinity: onNode(kafkaHelpers.exporter.node) } },
+            template: { pod: { affinity: onNodes([placement.kafkaHelpers]) } },
           },
         },
       },
-      // Images of 1 GB on three nodes, a quorum, and the operator's own start.
+      // Images of 1 GB on each node, a quorum, and the operator's own start.
       { ...k3s.inCluster(this, [pool]), customTimeouts: { create: "15m" } },
     );
 

@@ -11,7 +11,12 @@ let recording: Recording;
 before(async () => {
   recording = await record(() => {
     const { k3s } = exampleCluster();
-    new Monitoring("monitoring", { k3s, businessDate: pulumi.output("2025-10-14") });
+    new Monitoring("monitoring", {
+      k3s,
+      node: "kafka-0",
+      brokers: 3,
+      businessDate: pulumi.output("2025-10-14"),
+    });
   });
 });
 
@@ -22,7 +27,7 @@ test("Prometheus alone, on kafka-0, with 150 MB and seven days", () => {
   >;
   assert.equal(spec["chart"], "kube-prometheus-stack");
   assert.match(spec["version"] ?? "", /^\d+\.\d+\.\d+$/);
-  const values = parse(spec["valuesContent"] ?? "") as typeof prometheusValues;
+  const values = parse(spec["valuesContent"] ?? "") as ReturnType<typeof prometheusValues>;
   const { prometheusSpec } = values.prometheus;
   assert.deepEqual(prometheusSpec.nodeSelector, { "kubernetes.io/hostname": "kafka-0" });
   assert.equal(prometheusSpec.resources.requests.memory, "150Mi");
@@ -56,7 +61,7 @@ test("brokers, the lag exporter and the services are scraped", () => {
 
 test("the rules are those of the business date, and come after their definition", () => {
   const rule = recording.one("kubernetes:monitoring.coreos.com/v1:PrometheusRule");
-  assert.deepEqual(rule.inputs["spec"], { groups: ruleGroups("2025-10-14") });
+  assert.deepEqual(rule.inputs["spec"], { groups: ruleGroups("2025-10-14", 3) });
   assert.ok(
     rule.dependencies.includes(recording.one("command:remote:Command", "monitoring-definitions").urn),
   );

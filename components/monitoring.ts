@@ -5,6 +5,8 @@ import { HelmChart } from "./custom-resources/helm-chart.ts";
 import { PodMonitor, PrometheusRule } from "./custom-resources/prometheus.ts";
 import type { K3s } from "./k3s.ts";
 import { kafkaFacts } from "./kafka-facts.ts";
+import type { NodeName } from "./node-plans.ts";
+import { monitoringParts } from "./platform-pods.ts";
 import { prometheusFacts } from "./prometheus-facts.ts";
 import { namespaceNames } from "./settings.ts";
 import { charts } from "./versions.ts";
@@ -12,40 +14,12 @@ import { metricsLabel } from "./workloads.ts";
 
 const { namespace } = prometheusFacts;
 
-/** What the parts of monitoring request, and where they run (seed 000: Prometheus on kafka-0 with 150 MB). */
-export const monitoringParts = {
-  prometheus: {
-    node: "kafka-0",
-    requests: { cpu: "100m", memory: "150Mi" },
-    limits: { cpu: "500m", memory: "512Mi" },
-  },
-  configReloader: {
-    node: "kafka-0",
-    requests: { cpu: "10m", memory: "32Mi" },
-    limits: { cpu: "100m", memory: "64Mi" },
-  },
-  operator: {
-    node: "kafka-0",
-    requests: { cpu: "50m", memory: "64Mi" },
-    limits: { cpu: "200m", memory: "128Mi" },
-  },
-  kubeStateMetrics: {
-    node: "kafka-0",
-    requests: { cpu: "10m", memory: "48Mi" },
-    limits: { cpu: "100m", memory: "128Mi" },
-  },
-} as const;
-
 const resources = (part: keyof typeof monitoringParts) => ({
   requests: monitoringParts[part].requests,
   limits: monitoringParts[part].limits,
 });
-const placed = (part: keyof typeof monitoringParts) => ({
-  "kubernetes.io/hostname": monitoringParts[part].node,
-});
-
-/** Values of the chart kube-prometheus-stack, as far as they differ from its own. */
-export const prometheusValues = {
+/** Values of the chart kube-prometheus-stack, as far as they differ from its own. @param node where its pods run. */
+export const prometheusValues = (node: NodeName) => ({
   defaultRules: { create: false },
   alertmanager: { enabled: false },
   grafana: { enabled: false },
@@ -60,7 +34,7 @@ export const prometheusValues = {
   coreDns: { enabled: false },
   "kube-state-metrics": {
     collectors: ["deployments", "jobs", "nodes", "pods", "statefulsets"],
-    nodeSelector: placed("kubeStateMetrics"),
+    nodeSelector: { "kubernetes.io/hostname": node },
     resources: resources("kubeStateMetrics"),
   },
   prometheusOperator: {
@@ -68,14 +42,14 @@ export const prometheusValues = {
     admissionWebhooks: { enabled: false },
     tls: { enabled: false },
     kubeletService: { enabled: false },
-    nodeSelector: placed("operator"),
+    nodeSelector: { "kubernetes.io/hostname": node },
     resources: resources("operator"),
     prometheusConfigReloader: { resources: resources("configReloader") },
   },
   prometheus: {
     prometheusSpec: {
       retention: "7d",
-      nodeSelector: placed("prometheus"),
+      nodeSelector: { "kubernetes.io/hostname": node },
       resources: resources("prometheus"),
       scrapeInterval: "15s",
       evaluationInterval: "15s",
@@ -84,10 +58,14 @@ export const prometheusValues = {
       podMonitorSelectorNilUsesHelmValues: false,
     },
   },
-} as const;
+});
 
 export interface MonitoringArgs {
   k3s: K3s;
+  /** Where monitoring runs. */
+  node: NodeName;
+  /** How many brokers there should be. */
+  brokers: number;
   /** `YYYY-MM-DD`; rules that make sense only in market hours need it. */
   businessDate: pulumi.Output<string>;
 }
@@ -109,7 +87,7 @@ export class Monitoring extends pulumi.ComponentResource {
         release: "prometheus",
         chart: charts.prometheus,
         targetNamespace: namespace,
-        values: prometheusValues,
+        values: prometheusValues(args.node),
       },
       k3s.inCluster(this, [home]),
     );
@@ -151,7 +129,7 @@ export class Monitoring extends pulumi.ComponentResource {
       `${name}-rules`,
       {
         metadata: { name: "trading", namespace },
-        spec: args.businessDate.apply((date) => ({ groups: ruleGroups(date) })),
+        spec: args.businessDate.apply((date) => ({ groups: ruleGroups(date, args.brokers) })),
       },
       options,
     );

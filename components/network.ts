@@ -1,13 +1,8 @@
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
+import { privateNetwork } from "./node-plans.ts";
 
-/** The private network of a cluster (seed 000) and the fixed addresses in it. */
-export const privateNetwork = {
-  network: "10.0.0.0/16",
-  subnet: "10.0.1.0/24",
-  controlPlane: "10.0.1.1",
-  brokers: ["10.0.1.10", "10.0.1.11", "10.0.1.12"],
-} as const;
+export { privateNetwork } from "./node-plans.ts";
 
 /** Port of the Kubernetes API. */
 export const kubernetesApiPort = 6443;
@@ -26,7 +21,8 @@ export interface NetworkArgs {
 }
 
 /**
- * Private network, firewall and placement group.
+ * Private network, firewall and placement group, the same in every profile: a group of one server asks nothing of
+ * anybody.
  * Inbound from the internet: TCP to SSH and to the Kubernetes API, from `adminCidrs` only. Hetzner firewalls
  * do not filter the private network.
  */

@@ -1,40 +1,11 @@
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
-import { type Network, privateNetwork } from "./network.ts";
+import type { Network } from "./network.ts";
+import { type NodeName, type NodePlan, nodePlansOf } from "./node-plans.ts";
 import type { Profile } from "./profile.ts";
 import { serverImage } from "./versions.ts";
 
-/** One machine of the cluster: its Kubernetes node name, its role and its private address. */
-export interface NodePlan {
-  nodeName: "k3s-control" | "kafka-0" | "kafka-1" | "kafka-2";
-  role: "k3s-control" | "kafka";
-  privateAddress: string;
-  /** Whether a Kafka broker runs here. */
-  broker: boolean;
-}
-
-/** The four machines of seed 000. */
-export const nodePlans = [
-  {
-    nodeName: "k3s-control",
-    role: "k3s-control",
-    privateAddress: privateNetwork.controlPlane,
-    broker: false,
-  },
-  { nodeName: "kafka-0", role: "kafka", privateAddress: privateNetwork.brokers[0], broker: true },
-  { nodeName: "kafka-1", role: "kafka", privateAddress: privateNetwork.brokers[1], broker: true },
-  { nodeName: "kafka-2", role: "kafka", privateAddress: privateNetwork.brokers[2], broker: true },
-] as const satisfies readonly NodePlan[];
-
-/**
- * The machines of a profile; the control plane comes first. The one server of `single-node` keeps the control plane's
- * name, so that what is bound to that node (the services in Git, Argo CD) is right in either profile.
- */
-export function nodePlansOf(profile: Profile): readonly NodePlan[] {
-  return profile === "cluster" ? nodePlans : [{ ...nodePlans[0], broker: true }];
-}
-
-export type NodeName = NodePlan["nodeName"];
+export { type NodeName, type NodePlan, nodePlans, nodePlansOf } from "./node-plans.ts";
 
 export interface NodesArgs {
   /** Name of the stack; servers are called `<stack>-<node name>`. */

@@ -1,6 +1,7 @@
 /** What each `trading:<key>` of `Pulumi.<stack>.yaml` may hold, and its default. */
 import { z } from "zod";
-import { kafkaFacts } from "../components/kafka-facts.ts";
+import { defaultReplication } from "../components/kafka-facts.ts";
+import { type Profile, profiles } from "../components/profile.ts";
 import { serviceImages } from "../components/versions.ts";
 import { parseCidr } from "./cidr.ts";
 
@@ -93,8 +94,38 @@ const risk = z.strictObject(
   },
 );
 
-/** The values that are not secret. Defaults stand here and nowhere else. */
+/**
+ * What differs by profile unless the configuration says otherwise.
+ * A single node needs 8 GB and 3 cores (`components/placed-pods.ts` adds it up), so the brokers' types do for it.
+ */
+const profileDefaults = {
+  cluster: { controlPlaneServerTypes: ["cpx21", "cpx22", "cx23"], kafka: defaultReplication.cluster },
+  "single-node": {
+    controlPlaneServerTypes: ["cpx31", "cpx32", "cx33"],
+    kafka: defaultReplication["single-node"],
+  },
+} as const satisfies Record<Profile, unknown>;
+
+/** The profile that values ask for; `cluster` where they name none or one that does not exist. */
+export function profileOf(values: Readonly<Record<string, unknown>>): Profile {
+  return profiles.find((profile) => profile === values["profile"]) ?? "cluster";
+}
+
+/** Adds what the profile decides and the values leave open. Whatever is not of the right form is left as it is. */
+export function withProfileDefaults(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const { controlPlaneServerTypes, kafka } = profileDefaults[profileOf(values)];
+  const given = values["kafka"] === undefined ? {} : values["kafka"];
+  const isObject = typeof given === "object" && given !== null && !Array.isArray(given);
+  return { controlPlaneServerTypes, ...values, kafka: isObject ? { ...kafka, ...given } : given };
+}
+
+/** The values that are not secret. Defaults stand here and nowhere else; those of the profile are filled in before. */
 export const valuesSchema = z.strictObject({
+  /**
+   * `cluster`: one control plane and three brokers (seed 000). `single-node`: everything on one server, one copy of
+   * everything (seed 001's first phase; docs/single-node.md says what it does not promise).
+   */
+  profile: z.enum(profiles, { error: profiles.join(" or ") }).default("cluster"),
   /** Networks that may reach SSH and the Kubernetes API. Required: nothing is opened by default. */
   adminCidrs: list(cidr, "a list of at least one network in CIDR notation"),
   /** Must be true for `adminCidrs` to hold the whole internet. */
@@ -104,10 +135,13 @@ export const valuesSchema = z.strictObject({
     text("the name of a Hetzner location, such as fsn1", /^[a-z]+[0-9]*$/),
     "a list of Hetzner locations in order of preference",
   ).default(["fsn1", "nbg1", "hel1"]),
-  /** Server types of kafka-0..2, in order of preference (seed 000: cpx31; its successors follow). */
+  /** Server types of kafka-0..2, in order of preference (seed 000: cpx31; its successors follow). Not read with `profile: single-node`. */
   brokerServerTypes: serverTypes.default(["cpx31", "cpx32", "cx33"]),
-  /** Server types of k3s-control, in order of preference (seed 000: cpx21). */
-  controlPlaneServerTypes: serverTypes.default(["cpx21", "cpx22", "cx23"]),
+  /**
+   * Server types of k3s-control, in order of preference. Default: cpx21 (seed 000), cpx22, cx23; with
+   * `profile: single-node`, where everything is on it, cpx31, cpx32, cx33.
+   */
+  controlPlaneServerTypes: serverTypes,
   /**
    * Choices of servers that are passed over, by the names that `trading plan` shows: `fsn1/cpx32/cpx22`; a part may be
    * `*`. For a place that says it has servers and then has none.
@@ -186,22 +220,19 @@ export const valuesSchema = z.strictObject({
     },
     { error: "an object with alpaca and nearIntents" },
   ),
-  kafka: z
-    .strictObject(
-      {
-        /** What the services connect to: host:port, comma separated. */
-        bootstrapServers: text(
-          "host:port, comma separated",
-          /^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/,
-        ).default("kafka-bootstrap.kafka.svc.cluster.local:9092"),
-        /** Copies of each topic's partitions: 1 where there is one broker (seed 001's first phase). */
-        replicationFactor: whole("a whole number from 1 to 3", 1, 3).default(kafkaFacts.replicationFactor),
-        /** Copies that must have a record before it counts as written; not more than replicationFactor. */
-        minInsyncReplicas: whole("a whole number from 1 to 3", 1, 3).default(kafkaFacts.minInsyncReplicas),
-      },
-      { error: "an object with bootstrapServers, replicationFactor and minInsyncReplicas" },
-    )
-    .prefault({}),
+  kafka: z.strictObject(
+    {
+      /** What the services connect to: host:port, comma separated. */
+      bootstrapServers: text("host:port, comma separated", /^[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*$/).default(
+        "kafka-bootstrap.kafka.svc.cluster.local:9092",
+      ),
+      /** Copies of each topic's partitions; not more than there are brokers. Default: 3, on a single node 1. */
+      replicationFactor: whole("a whole number from 1 to 3", 1, 3),
+      /** Copies that must have a record before it counts as written; not more than replicationFactor. Default: 2, on a single node 1. */
+      minInsyncReplicas: whole("a whole number from 1 to 3", 1, 3),
+    },
+    { error: "an object with bootstrapServers, replicationFactor and minInsyncReplicas" },
+  ),
   /**
    * Days that an event's own time may lie before its receipt: 1–36500. What is older is put aside as implausible;
    * replays of historical sessions raise it.

@@ -30,6 +30,7 @@ const keysOf = (found: readonly ConfigMistake[]) => found.map((mistake) => mista
 
 test("a small configuration gets the defaults of seed 000", () => {
   const config = parseStackConfig(exampleEntries());
+  assert.equal(config.profile, "cluster");
   assert.deepEqual(config.locations, ["fsn1", "nbg1", "hel1"]);
   assert.deepEqual(config.brokerServerTypes, ["cpx31", "cpx32", "cx33"]);
   assert.deepEqual(config.controlPlaneServerTypes, ["cpx21", "cpx22", "cx23"]);
@@ -151,6 +152,29 @@ test("not more copies can be in sync than there are", () => {
     exampleEntries({ "trading:kafka": '{"replicationFactor":1,"minInsyncReplicas":1}' }),
   );
   assert.deepEqual([kafka.replicationFactor, kafka.minInsyncReplicas], [1, 1]);
+});
+
+test("a single node has one copy of everything and a server type that holds it", () => {
+  const single = { "trading:profile": "single-node" };
+  const config = parseStackConfig(exampleEntries(single));
+  assert.equal(config.profile, "single-node");
+  assert.deepEqual([config.kafka.replicationFactor, config.kafka.minInsyncReplicas], [1, 1]);
+  assert.deepEqual(config.controlPlaneServerTypes, ["cpx31", "cpx32", "cx33"]);
+  const wished = parseStackConfig(
+    exampleEntries({ ...single, "trading:controlPlaneServerTypes": '["cpx42"]', "trading:kafka": "{}" }),
+  );
+  assert.deepEqual(wished.controlPlaneServerTypes, ["cpx42"]);
+  assert.equal(wished.kafka.replicationFactor, 1);
+
+  const [copies, ...others] = mistakes({ ...single, "trading:kafka": '{"replicationFactor":3}' });
+  assert.deepEqual(others, []);
+  assert.equal(copies?.key, "trading:kafka.replicationFactor");
+  assert.match(copies?.allowed ?? "", /^at most 1: trading:profile single-node/);
+  assert.deepEqual(keysOf(mistakes({ ...single, "trading:kafka": '{"minInsyncReplicas":2}' })), [
+    "trading:kafka.minInsyncReplicas",
+  ]);
+  const [unknown] = mistakes({ "trading:profile": "single" });
+  assert.deepEqual([unknown?.key, unknown?.allowed], ["trading:profile", "cluster or single-node"]);
 });
 
 test("a missing secret is named with the command that sets it", () => {

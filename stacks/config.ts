@@ -4,9 +4,18 @@
  * itself reads it through `stacks/pulumi-config.ts`.
  */
 import { z } from "zod";
-import { kafkaFacts } from "../components/kafka-facts.ts";
+import { brokersOf } from "../components/kafka-facts.ts";
 import { parseCidr } from "./cidr.ts";
-import { secretKeys, secretsSchema, type StackConfig, valueKeys, valuesSchema } from "./config-schema.ts";
+import {
+  profileOf,
+  secretKeys,
+  secretsSchema,
+  type StackConfig,
+  type StackValues,
+  valueKeys,
+  valuesSchema,
+  withProfileDefaults,
+} from "./config-schema.ts";
 
 export {
   secretKeys,
@@ -26,6 +35,7 @@ const textKeys: readonly string[] = [
   "hcloudEndpoint",
   "kubernetesRenderDirectory",
   "openOrdersAtClose",
+  "profile",
 ];
 
 /** One thing that is wrong with a configuration. */
@@ -133,6 +143,33 @@ function knownKeys(path: readonly PropertyKey[]): Record<string, unknown> {
   return schema instanceof z.ZodObject ? schema.shape : {};
 }
 
+/** Not more copies than brokers, and not more in sync than there are. Values that are no numbers are the schema's to refuse. */
+function replicationMistakes(values: Record<string, unknown>): ConfigMistake[] {
+  const [copies, inSync] = ["replicationFactor", "minInsyncReplicas"].map((key) =>
+    Number(at(values, ["kafka", key])),
+  ) as [number, number];
+  const mistakes: ConfigMistake[] = [];
+  const profile = profileOf(values);
+  // What no profile allows is the schema's to refuse, too.
+  if (copies > brokersOf[profile] && copies <= brokersOf.cluster) {
+    mistakes.push({
+      key: "trading:kafka.replicationFactor",
+      found: display(copies),
+      allowed: `at most ${brokersOf[profile]}: trading:profile ${profile} has no more brokers`,
+      action: "remove trading:kafka.replicationFactor, or set trading:profile to cluster",
+    });
+  }
+  if (inSync > copies) {
+    mistakes.push({
+      key: "trading:kafka.minInsyncReplicas",
+      found: display(inSync),
+      allowed: `at most trading:kafka.replicationFactor, which is ${display(copies)}`,
+      action: setValue("trading:kafka.minInsyncReplicas"),
+    });
+  }
+  return mistakes;
+}
+
 /** Rules that concern more than one key. */
 function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
   const mistakes: ConfigMistake[] = [];
@@ -144,18 +181,7 @@ function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
       action: "add trading:gitops to Pulumi.<stack>.yaml, or set trading:delivery to direct",
     });
   }
-  const { replicationFactor, minInsyncReplicas } = {
-    ...kafkaFacts,
-    ...(typeof values["kafka"] === "object" ? values["kafka"] : {}),
-  };
-  if (minInsyncReplicas > replicationFactor) {
-    mistakes.push({
-      key: "trading:kafka.minInsyncReplicas",
-      found: display(minInsyncReplicas),
-      allowed: `at most trading:kafka.replicationFactor, which is ${display(replicationFactor)}`,
-      action: setValue("trading:kafka.minInsyncReplicas"),
-    });
-  }
+  mistakes.push(...replicationMistakes(values));
   const networks = Array.isArray(values["adminCidrs"]) ? (values["adminCidrs"] as unknown[]) : [];
   networks.forEach((network, index) => {
     if (
@@ -173,6 +199,43 @@ function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
     }
   });
   return mistakes;
+}
+
+/** A value as Pulumi holds it: the text itself, or JSON. */
+function readValue(name: string, raw: string): unknown {
+  if (textKeys.includes(name) || !(valueKeys as string[]).includes(name)) return raw;
+  try {
+    return JSON.parse(raw);
+  } catch {
+    // A bare word where an object, list, number or boolean belongs: the schema says what is allowed.
+    return raw;
+  }
+}
+
+/** Values that are valid, or every mistake in them. */
+function checkValues(values: Record<string, unknown>): { data?: StackValues; mistakes: ConfigMistake[] } {
+  const completed = withProfileDefaults(values);
+  const { data, error } = valuesSchema.safeParse(completed);
+  const mistakes = (error?.issues ?? []).flatMap((issue) => mistakesOf(issue, completed));
+  mistakes.push(...mistakesAcross(completed));
+  return { ...(data === undefined ? {} : { data }), mistakes };
+}
+
+/**
+ * Checks the configuration of a stack without its secrets, for commands that are no part of the Pulumi program.
+ * @param entries as for {@link parseStackConfig}; secrets among them are not looked at
+ * @throws StackConfigError with every mistake.
+ */
+export function parseStackValues(entries: Readonly<Record<string, string>>): StackValues {
+  const named = Object.entries(entries)
+    .filter(([key]) => key.startsWith(`${projectName}:`))
+    .map(([key, raw]) => [key.slice(projectName.length + 1), raw] as const)
+    .filter(([name]) => !(secretKeys as string[]).includes(name));
+  const { data, mistakes } = checkValues(
+    Object.fromEntries(named.map(([name, raw]) => [name, readValue(name, raw)])),
+  );
+  if (data === undefined || mistakes.length > 0) throw new StackConfigError(mistakes);
+  return data;
 }
 
 export interface ParseOptions {
@@ -211,23 +274,13 @@ export function parseStackConfig(
           action: `${setSecret(name)}, and replace the secret at its issuer if the file was ever committed`,
         });
       }
-    } else if (textKeys.includes(name)) {
-      values[name] = raw;
-    } else if ((valueKeys as string[]).includes(name)) {
-      try {
-        values[name] = JSON.parse(raw);
-      } catch {
-        // A bare word where an object, list, number or boolean belongs: the schema says what is allowed.
-        values[name] = raw;
-      }
     } else {
-      values[name] = raw;
+      values[name] = readValue(name, raw);
     }
   }
 
-  const checkedValues = valuesSchema.safeParse(values);
-  for (const issue of checkedValues.error?.issues ?? []) mistakes.push(...mistakesOf(issue, values));
-  mistakes.push(...mistakesAcross(values));
+  const checkedValues = checkValues(values);
+  mistakes.push(...checkedValues.mistakes);
 
   const checkedSecrets = secretsSchema.safeParse(secrets);
   for (const issue of checkedSecrets.error?.issues ?? []) {
@@ -240,7 +293,7 @@ export function parseStackConfig(
     });
   }
 
-  if (mistakes.length > 0 || !checkedValues.success || !checkedSecrets.success) {
+  if (mistakes.length > 0 || checkedValues.data === undefined || !checkedSecrets.success) {
     throw new StackConfigError(mistakes);
   }
   return { ...checkedValues.data, secrets: checkedSecrets.data };

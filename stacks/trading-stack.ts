@@ -11,6 +11,7 @@ import { Kafka } from "../components/kafka.ts";
 import { Monitoring } from "../components/monitoring.ts";
 import { Network } from "../components/network.ts";
 import { Nodes } from "../components/nodes.ts";
+import { placementOf } from "../components/placement.ts";
 import { PrepareDay } from "../components/prepare-day.ts";
 import { resolveCapacity } from "../components/resolve-capacity.ts";
 import { Settings } from "../components/settings.ts";
@@ -37,7 +38,8 @@ export interface TradingStackOutputs {
  * @throws RunError when no location offers the servers.
  */
 export async function tradingStack(stack: string, config: PulumiStackConfig): Promise<TradingStackOutputs> {
-  const { secrets, images } = config;
+  const { secrets, images, profile } = config;
+  const placement = placementOf(profile);
 
   const identity = new ClusterIdentity("cluster", {
     stack,
@@ -71,6 +73,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     "nodes",
     {
       stack,
+      profile,
       network,
       location: capacity.location,
       brokerServerType: capacity.brokerServerType,
@@ -113,9 +116,19 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     },
   });
   const evidenceAccess = new EvidenceAccess("evidence-access", { k3s, namespaces: settings.namespaces });
-  const kafka = new Kafka("kafka", { k3s, namespace: settings.namespaces.kafka });
-  const monitoring = new Monitoring("monitoring", { k3s, businessDate: identity.businessDate });
-  const gitops = new Gitops("gitops", { k3s });
+  const kafka = new Kafka("kafka", {
+    k3s,
+    namespace: settings.namespaces.kafka,
+    placement,
+    replication: config.kafka,
+  });
+  const monitoring = new Monitoring("monitoring", {
+    k3s,
+    node: placement.monitoring,
+    brokers: placement.brokers.length,
+    businessDate: identity.businessDate,
+  });
+  const gitops = new Gitops("gitops", { k3s, node: placement.argoCd });
 
   // The day. Nothing that can still fail comes after it but the services themselves.
   const foundation = [
