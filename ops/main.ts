@@ -2,6 +2,7 @@
 import { Command, CommanderError } from "commander";
 import { registerArchive } from "./archive/index.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { registerPlan } from "./plan/index.ts";
 
 // A reader that went away (`| head`) is no error.
 for (const stream of [process.stdout, process.stderr]) {
@@ -18,6 +19,7 @@ const program = new Command("trading")
     "\nExit codes: 0 done, 1 failed or a problem was found, 2 wrong usage or configuration, 3 refused, 130 interrupted.",
   )
   .showHelpAfterError("(--help tells what is possible)");
+registerPlan(program);
 registerArchive(program);
 
 /** Wrong usage, found by commander, ends with our code for it; `--help` and `--version` are no errors. */
