@@ -231,6 +231,53 @@ test("dev and prod are the same program: they differ in names and in what their 
   assert.deepEqual(shape((await recordStack("dev")).recording), shape((await recordStack("prod")).recording));
 });
 
+test("a single node is one server with everything on it, and nothing names a node that is not there", async () => {
+  const { recording } = await recordStack("dev", {
+    "trading:profile": "single-node",
+    "trading:delivery": "direct",
+  });
+  const [server, ...others] = recording.all("hcloud:index/server:Server");
+  assert.deepEqual(others, []);
+  assert.equal(server?.inputs["name"], "dev-k3s-control");
+  assert.equal(server?.inputs["serverType"], "cpx32", "the first that holds everything and is sold");
+  assert.deepEqual(
+    recording.all("command:remote:Command").filter(({ name }) => name.includes("kafka-")),
+    [recording.one("command:remote:Command", "kafka-definitions")],
+  );
+  for (const resource of recording.resources)
+    assert.doesNotMatch(JSON.stringify(resource.inputs), /\bkafka-[012]\b/, resource.urn);
+
+  const pool = recording.one("kubernetes:kafka.strimzi.io/v1:KafkaNodePool").inputs["spec"] as {
+    replicas: number;
+  };
+  assert.equal(pool.replicas, 1);
+  const cluster = recording.one("kubernetes:kafka.strimzi.io/v1:Kafka").inputs["spec"] as {
+    kafka: { config: Record<string, unknown> };
+  };
+  const ofOne = Object.entries(cluster.kafka.config).filter(([key]) => /replica|isr/.test(key));
+  assert.equal(ofOne.length, 5);
+  assert.deepEqual(new Set(ofOne.map(([, value]) => value)), new Set([1]));
+  const settings = recording.all("kubernetes:core/v1:ConfigMap");
+  assert.equal(settings.length, 3);
+  for (const { inputs } of settings) {
+    const data = inputs["data"] as Record<string, string>;
+    assert.deepEqual([data["KAFKA_REPLICATION_FACTOR"], data["KAFKA_MIN_INSYNC_REPLICAS"]], ["1", "1"]);
+  }
+
+  const gate = recording.one("command:local:Command", "export-gate-sealed-archive");
+  assert.equal(reached(recording, gate).size, recording.resources.length - 1);
+});
+
+test("a single node of a type that is too small is refused before the first server, with what it needs", async () => {
+  await assert.rejects(
+    recordStack("dev", {
+      "trading:profile": "single-node",
+      "trading:controlPlaneServerTypes": '["cpx22"]',
+    }),
+    /cpx22: 2 cores and 4 GB, needed 3 and 8/,
+  );
+});
+
 test("the render folder changes nothing but where objects go", async () => {
   const { recording } = await recordStack("dev", { "trading:kubernetesRenderDirectory": ".lab/objects" });
   const provider = recording.one("pulumi:providers:kubernetes");

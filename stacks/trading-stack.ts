@@ -68,7 +68,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     },
     onHetzner,
   );
-  const bootstrap = new K3sBootstrap("bootstrap", { stack, labels: labelled }, onHetzner);
+  const bootstrap = new K3sBootstrap("bootstrap", { stack, labels: labelled, profile }, onHetzner);
   const nodes = new Nodes(
     "nodes",
     {
