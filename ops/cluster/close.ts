@@ -1,0 +1,116 @@
+/**
+ * `trading close`: the cluster is sealed and removed, whatever its state knows of it, and the account is shown to be empty.
+ * It may be killed anywhere and run again.
+ */
+import { type StackEngine, StackEngineError, StackRunAbortedError } from "../engine/stack-engine.ts";
+import { RefusedError } from "../run.ts";
+import { isGate } from "./begun-destroy.ts";
+import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
+import { engineProgress } from "./engine-progress.ts";
+import { findLabelled } from "./labelled.ts";
+import { clusterName } from "./leftovers.ts";
+import type { ClusterParts } from "./parts.ts";
+
+/** Something with the stack's labels is still there; all of it is named, with its price. */
+export class LeftBehindError extends Error {
+  override readonly name = "LeftBehindError";
+}
+
+/** What closing did. */
+export interface CloseResult {
+  stack: string;
+  /** `<stack>/<business-date>/<cluster-id>` of the cluster that the state knew; null when there was none. */
+  destroyed: string | null;
+  /** What was removed by label, because no state knew it. */
+  cleared: Cleared[];
+}
+
+/**
+ * Closes the stack's cluster and everything that is left of former ones.
+ * @throws RefusedError when a cluster is not sealed; StackEngineError, RemovalError, HetznerApiError, ArchiveStoreError when
+ *   something could not be done; LeftBehindError when all was done and something is still there.
+ */
+export async function closeCluster(parts: ClusterParts): Promise<CloseResult> {
+  const { stack, engine, reporter } = parts;
+  await engine.settle();
+  const state = await engine.state();
+  // A server that the state does not know would keep firewall and network in use.
+  const cleared = await clearHarmless(parts);
+  if (state !== undefined) {
+    reporter.note(
+      `destroying the cluster of stack ${stack}: its archive is sealed and verified before anything goes`,
+    );
+    await destroyStack(parts, async () => {
+      const more = await clearHarmless(parts);
+      cleared.push(...more);
+      return more.length > 0;
+    });
+  }
+  const refused: Error[] = [];
+  for (const leftover of await leftoversNow(parts)) {
+    try {
+      cleared.push(await clearLeftover(parts, leftover));
+    } catch (error) {
+      // The others go all the same.
+      if (!(error instanceof RefusedError)) throw error;
+      refused.push(error);
+    }
+  }
+  if (refused.length > 0) throw new RefusedError(refused.map(({ message }) => message).join("\n\n"));
+  await demandNothingLeft(parts);
+  return {
+    stack,
+    destroyed: state?.cluster === undefined ? null : clusterName(stack, { cluster: state.cluster }),
+    cleared,
+  };
+}
+
+/** Removes what never held data and what cannot hold any. */
+async function clearHarmless(parts: ClusterParts): Promise<Cleared[]> {
+  const cleared: Cleared[] = [];
+  for (const leftover of await leftoversNow(parts)) {
+    const canHold = leftover.resources.some(({ holdsData }) => holdsData);
+    if (leftover.held === "never" || (!canHold && leftover.held !== "unknown" && !leftover.isOfState)) {
+      cleared.push(await clearLeftover(parts, leftover));
+    }
+  }
+  return cleared;
+}
+
+/**
+ * Destroys what the state knows.
+ * @param clearWay called when it fails; what says true is worth another try.
+ * @throws RefusedError when a gate refuses; StackEngineError
+ */
+export async function destroyStack(
+  parts: Pick<ClusterParts, "reporter" | "signal"> & { engine: Pick<StackEngine, "destroy"> },
+  clearWay: () => Promise<boolean> = () => Promise.resolve(false),
+): Promise<void> {
+  const { engine, reporter, signal } = parts;
+  const destroy = (): Promise<void> =>
+    engine.destroy({ signal, onEvent: engineProgress("destroy", reporter) });
+  try {
+    try {
+      await destroy();
+    } catch (error) {
+      if (!(error instanceof StackEngineError) || error instanceof StackRunAbortedError) throw error;
+      if (error.failures.some(({ name }) => isGate(name)) || !(await clearWay())) throw error;
+      await destroy();
+    }
+  } catch (error) {
+    if (!(error instanceof StackEngineError)) throw error;
+    const refusals = error.failures.filter(({ name }) => isGate(name));
+    if (refusals.length === 0) throw error;
+    throw new RefusedError(refusals.map(({ message }) => message).join("\n"), { cause: error });
+  }
+}
+
+/** The proof: nothing carries the stack's labels any more. @throws LeftBehindError; HetznerApiError */
+async function demandNothingLeft(parts: ClusterParts): Promise<void> {
+  const left = await findLabelled(parts.client, parts.stack);
+  if (left.length === 0) return;
+  throw new LeftBehindError(
+    `Something of stack ${parts.stack} is still there. Run it again; if it stays, remove it in the Hetzner console.\n` +
+      (await describeStaying(parts, left)),
+  );
+}

@@ -1,0 +1,280 @@
+/** `trading open` and `trading close` on the whole program: after killed runs, lost states, stock that is not there. */
+import assert from "node:assert/strict";
+import { renameSync, rmSync } from "node:fs";
+import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import type { EngineClock } from "../../lab/engine/index.ts";
+import { labStackEngine } from "../../lab/stack-engine.ts";
+import { projectDirectory } from "../../lab/directories.ts";
+import type { LabObjectStore } from "../../lab/objectstore/index.ts";
+import { closeCluster } from "../../ops/cluster/close.ts";
+import { openCluster, OpenFailedError } from "../../ops/cluster/open.ts";
+import { type ClusterParts, openParts } from "../../ops/cluster/parts.ts";
+import { RefusedError } from "../../ops/run.ts";
+import { InfrastructureWorld, startBucket, type WorldOptions } from "./world.ts";
+
+let store: LabObjectStore;
+before(async () => {
+  store = await startBucket();
+});
+after(() => store.stop());
+
+/** The engine's pauses pass faster than for real. */
+const clock: EngineClock = {
+  pause: (milliseconds, signal) =>
+    delay(milliseconds / 20, undefined, signal === undefined ? {} : { signal }).catch(() => undefined),
+};
+
+interface Scene {
+  world: InfrastructureWorld;
+  /** What people were told at once. */
+  notes: string[];
+  with<T>(work: (parts: ClusterParts) => Promise<T>, environment?: Record<string, string>): Promise<T>;
+}
+
+async function scene(
+  options: Omit<WorldOptions, "store">,
+  play: (scene: Scene) => Promise<void>,
+): Promise<void> {
+  const world = await InfrastructureWorld.start({ store, ...options });
+  const notes: string[] = [];
+  try {
+    await play({
+      world,
+      notes,
+      with: async (work, environment = {}) => {
+        const parts = await openParts({
+          stack: world.stack,
+          projectDirectory,
+          environment: { GATE_TIMEOUT_SECONDS: "20", ...environment },
+          reporter: { note: (line) => void notes.push(line), progress: () => undefined },
+          signal: new AbortController().signal,
+          engine: labStackEngine({ ...world.engineOptions({ environment }), clock }),
+          patience: { pollMs: 50, firstDelayMs: 50 },
+        });
+        try {
+          return await work(parts);
+        } finally {
+          parts.close();
+        }
+      },
+    });
+  } finally {
+    await world.stop();
+  }
+}
+
+function demandServers({ hetzner }: InfrastructureWorld, expected: number): void {
+  assert.equal(hetzner.project.servers().length, expected);
+}
+
+/** As if the machine with the state were gone. */
+const loseState = (world: InfrastructureWorld): void => rmSync(world.stateFile);
+
+test(
+  "opens, does nothing when it is open, closes, does nothing when it is closed",
+  { timeout: 200_000 },
+  () =>
+    scene({}, async ({ world, with: run }) => {
+      const opened = await run(openCluster);
+      assert.equal(opened.clusterId, await world.opened());
+      assert.match(opened.choice, /^fsn1\//);
+      assert.deepEqual([opened.tried, opened.cleared, opened.finishedDestroy], [[], [], null]);
+      assert.equal(typeof opened.outputs["controlPlaneAddress"], "string");
+      assert.equal(opened.outputs["kubeconfig"], undefined, "no secret");
+      await world.demandOneCluster();
+      const again = await run(openCluster);
+      assert.equal(again.clusterId, opened.clusterId);
+      await world.demandOneCluster();
+
+      const closed = await run(closeCluster);
+      assert.match(closed.destroyed ?? "", new RegExp(`^dev/\\d{4}-\\d\\d-\\d\\d/${opened.clusterId}$`));
+      await world.demandEmpty();
+      const [archived] = await world.archived();
+      assert.equal(archived?.sealed, true);
+      assert.deepEqual(await run(closeCluster), { stack: "dev", destroyed: null, cleared: [] });
+    }),
+);
+
+test(
+  "a cluster that no state knows: open refuses and says what it costs, close seals and removes it",
+  {
+    timeout: 200_000,
+  },
+  () =>
+    scene({}, async ({ world, with: run }) => {
+      await world.up();
+      const clusterId = await world.opened();
+      loseState(world);
+      await assert.rejects(run(openCluster), (error: unknown) => {
+        assert.ok(error instanceof RefusedError);
+        assert.match(
+          error.message,
+          new RegExp(`was opened[^]*trading -- close --stack dev[^]*dev/${clusterId}`),
+        );
+        assert.match(error.message, /costs 0\.\d+ EUR[^]*server dev-k3s-control[^]*0\.\d+ EUR\/h/);
+        return true;
+      });
+      demandServers(world, 4);
+
+      world.inside.conduct = "refuses";
+      await assert.rejects(run(closeCluster), RefusedError);
+      demandServers(world, 4);
+      world.inside.conduct = "seals";
+      const closed = await run(closeCluster);
+      assert.deepEqual(
+        closed.cleared.map(({ cluster, release }) => [cluster.split("/").at(-1), release]),
+        [[clusterId, "sealed"]],
+      );
+      await world.demandEmpty();
+      assert.equal((await world.archived())[0]?.sealed, true);
+    }),
+);
+
+test("a removal by label that was killed after the archiver went is gone on with", { timeout: 200_000 }, () =>
+  scene({}, async ({ world, with: run }) => {
+    await world.up();
+    await world.opened();
+    loseState(world);
+    // One broker cannot be removed: as if the run had been killed after the control plane.
+    const [rule = ""] = world.hetzner.faults.add({
+      rules: [
+        {
+          at: "request",
+          method: "DELETE",
+          path: `/servers/${world.hetzner.project.servers().find(({ name }) => name === "dev-kafka-1")?.id ?? 0}`,
+          effect: { kind: "error", code: "protected" },
+        },
+      ],
+    });
+    await assert.rejects(run(closeCluster), /dev-kafka-1[^]*protected/);
+    world.hetzner.faults.remove(rule);
+    const closed = await run(closeCluster);
+    assert.equal(closed.cleared[0]?.release, "removal-begun");
+    await world.demandEmpty();
+  }),
+);
+
+test("a half-made cluster that never held data and that no state knows makes way", { timeout: 200_000 }, () =>
+  scene({}, async ({ world, with: run }) => {
+    const stop = new AbortController();
+    await world
+      .up({
+        signal: stop.signal,
+        onEvent: () => {
+          if (world.hetzner.project.servers().length >= 2) stop.abort();
+        },
+      })
+      .catch(() => undefined);
+    const before = world.hetzner.project.servers().map(({ id }) => id);
+    assert.ok(before.length >= 2);
+    renameSync(world.stateFile, `${world.stateFile}.lost`);
+    const opened = await run(openCluster);
+    assert.deepEqual(
+      opened.cleared.map(({ release }) => release),
+      ["never-opened"],
+    );
+    await world.demandOneCluster();
+    assert.ok(world.hetzner.project.servers().every(({ id }) => !before.includes(id)));
+    await run(closeCluster);
+    await world.demandEmpty();
+  }),
+);
+
+test(
+  "no stock at the creation: the half-made cluster goes, the next choice is taken",
+  { timeout: 200_000 },
+  () =>
+    scene(
+      {
+        faults: {
+          rules: [
+            {
+              at: "request",
+              method: "POST",
+              path: "/servers",
+              when: { nth: [3] },
+              effect: { kind: "error", code: "resource_unavailable" },
+            },
+          ],
+        },
+      },
+      async ({ world, notes, with: run }) => {
+        const opened = await run(openCluster);
+        assert.equal(opened.tried.length, 1);
+        assert.match(opened.tried[0]?.reason ?? "", /resource_unavailable/);
+        assert.notEqual(opened.choice, opened.tried[0]?.choice);
+        assert.ok(notes.some((line) => /taking the next choice/.test(line)));
+        await world.demandOneCluster();
+        await run(closeCluster);
+        await world.demandEmpty();
+      },
+    ),
+);
+
+test("no stock anywhere: after four choices it fails, and nothing is left", { timeout: 200_000 }, () =>
+  scene(
+    {
+      faults: {
+        rules: [
+          {
+            at: "request",
+            method: "POST",
+            path: "/servers",
+            effect: { kind: "error", code: "resource_unavailable" },
+          },
+        ],
+      },
+    },
+    async ({ world, with: run }) => {
+      await assert.rejects(run(openCluster), (error: unknown) => {
+        assert.ok(error instanceof OpenFailedError, String(error));
+        assert.match(error.message, /Tried, and not to be had now:\n(.*resource_unavailable\n){4}/);
+        assert.match(error.message, /Nothing of the stack is left/);
+        return true;
+      });
+      await world.demandEmpty();
+    },
+  ),
+);
+
+test("the account's limit: no other choice is tried, and nothing is left", { timeout: 200_000 }, () =>
+  scene({ serverLimit: 3 }, async ({ world, with: run }) => {
+    await assert.rejects(run(openCluster), (error: unknown) => {
+      assert.ok(error instanceof OpenFailedError, String(error));
+      assert.match(
+        error.message,
+        /resource_limit_exceeded[^]*account's limit[^]*Nothing of the stack is left/,
+      );
+      assert.doesNotMatch(error.message, /Tried, and not/);
+      return true;
+    });
+    await world.demandEmpty();
+  }),
+);
+
+test(
+  "a destroy that was killed after the seal: open finishes it and opens a new cluster",
+  { timeout: 200_000 },
+  () =>
+    scene({}, async ({ world, with: run }) => {
+      await world.up();
+      const first = await world.opened();
+      const stop = new AbortController();
+      await world
+        .destroy({
+          signal: stop.signal,
+          onEvent: () => {
+            if (world.hetzner.project.servers().length < 4) stop.abort();
+          },
+        })
+        .catch(() => undefined);
+      assert.notEqual(await world.state(), undefined);
+      const opened = await run(openCluster);
+      assert.match(opened.finishedDestroy ?? "", new RegExp(`/${first}$`));
+      assert.notEqual(opened.clusterId, first);
+      await world.demandOneCluster();
+      await run(closeCluster);
+      await world.demandEmpty();
+    }),
+);
