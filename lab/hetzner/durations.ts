@@ -121,7 +121,7 @@ export const imageMegabytes: readonly (readonly [part: string, megabytes: number
   ["prometheus/prometheus", 130],
   ["argoproj/argocd", 180],
   ["redis", 12],
-  ["rancher/klipper-helm", 90],
+  ["rancher/klipper-helm", 61], // 61,161,558 bytes: https://github.com/k3s-io/k3s/issues/14081
   ["rancher/mirrored-coredns", 20],
   ["rancher/local-path-provisioner", 20],
   ["rancher/mirrored-pause", 1],

@@ -10,6 +10,11 @@ export class ModelTimeUnavailableError extends Error {
   }
 }
 
+/** Node before 22.18 runs TypeScript with tsx only, whose `--import` does not reach into threads. */
+const entry = `import { register } from ${JSON.stringify(import.meta.resolve("tsx/esm/api"))};
+register();
+await import(${JSON.stringify(new URL("./watcher.ts", import.meta.url).href)});`;
+
 /** Watches the threads of this process and of its descendants. */
 export class QuietWatch {
   readonly #worker: Worker;
@@ -17,7 +22,7 @@ export class QuietWatch {
   /** @throws ModelTimeUnavailableError where there is no /proc */
   constructor() {
     if (!existsSync("/proc/thread-self")) throw new ModelTimeUnavailableError();
-    this.#worker = new Worker(new URL("./watcher.ts", import.meta.url));
+    this.#worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(entry)}`), { execArgv: [] });
     this.#worker.unref();
   }
 

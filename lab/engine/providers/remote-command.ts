@@ -98,6 +98,8 @@ function dial(connection: Connection, signal: AbortSignal): Promise<Client> {
     });
     try {
       client.connect(config);
+      // Otherwise each small packet of the handshake waits for the acknowledgement of the one before.
+      client.setNoDelay(true);
     } catch (error) {
       // For example a private key that cannot be read.
       reject(new AuthenticationError("ssh-authentication", `${where}: ${messageOf(error)}`));
