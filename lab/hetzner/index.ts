@@ -48,6 +48,7 @@ export {
   type FaultPlan,
   FaultPlanError,
   type FaultRule,
+  type RequestEffect,
   type RequestFault,
 } from "./faults/rules.ts";
 export type { Bill, Billable, BillItem } from "./model/billing.ts";

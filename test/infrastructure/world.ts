@@ -8,7 +8,7 @@
  *   await world.up(); await world.opened(); await world.destroy(); world.demandEmpty(); await world.stop();
  */
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -19,8 +19,10 @@ import {
 } from "../../lab/day/stack-config.ts";
 import { labDirectories, projectDirectory } from "../../lab/directories.ts";
 import {
+  DeploymentFailedError,
   destroy,
   type DestroyResult,
+  type EngineClock,
   type EngineEvent,
   type EngineOptions,
   readState,
@@ -57,6 +59,17 @@ export async function until<Value>(
   }
 }
 
+/**
+ * The engine's time in these checks: providers' pauses (between looks at an action, before a repetition or a dial) pass
+ * so many times faster than for real.
+ */
+export function quickClock(speed = 20): EngineClock {
+  return {
+    pause: (milliseconds, signal) =>
+      delay(milliseconds / speed, undefined, signal === undefined ? {} : { signal }).catch(() => undefined),
+  };
+}
+
 /** Starts the S3 server of a file's tests. Stop it in the end. */
 export function startBucket(): Promise<LabObjectStore> {
   return startObjectStore({ directory: path.join(root, "s3"), cacheDirectory: labDirectories.cache });
@@ -70,6 +83,8 @@ export interface WorldOptions extends Omit<HetznerArguments, "onServerDeleted"> 
   config?: Readonly<Record<string, string>>;
   /** Longest wait of the export gate for the archiver, in seconds. Default 30. */
   gateTimeoutSeconds?: number;
+  /** See {@link quickClock}. Default 20. */
+  engineSpeed?: number;
 }
 
 /** What differs for one run. */
@@ -79,6 +94,25 @@ export interface RunOptions {
   /** Added to the environment, for example TRADING_ALLOW_DATA_LOSS. */
   environment?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
+  /** Told in order, for a test that does something in the middle of the run. */
+  onEvent?: (event: EngineEvent) => void;
+}
+
+/** One operation that failed. */
+export interface FailedOperation {
+  /** Name in the program; empty when it is the program itself. */
+  resource: string;
+  operation: string;
+  /** The API's code, or the engine's. */
+  code: string;
+  message: string;
+}
+
+/** How a run failed, as the person in front of it reads it. */
+export interface FailedRun {
+  failures: FailedOperation[];
+  /** What program, providers and engine said besides. */
+  said: string;
 }
 
 /** One cluster in the bucket. */
@@ -107,6 +141,7 @@ export class InfrastructureWorld {
   readonly #store: LabObjectStore;
   readonly #directory: string;
   readonly #gateTimeoutSeconds: number;
+  readonly #engineSpeed: number | undefined;
 
   private constructor(
     options: WorldOptions,
@@ -121,6 +156,7 @@ export class InfrastructureWorld {
     this.#store = options.store;
     this.#directory = directory;
     this.#gateTimeoutSeconds = options.gateTimeoutSeconds ?? 30;
+    this.#engineSpeed = options.engineSpeed;
     this.stateFile = path.join(directory, `${this.stack}.json`);
     const { values, secretKeys } = labStackConfiguration(projectDirectory, this.stack, {
       hetzner: this.hetzner,
@@ -159,9 +195,11 @@ export class InfrastructureWorld {
     }
   }
 
-  /** What the engine is told; without `signal` and `onEvent` it is plain JSON, for a run in a process of its own. */
-  engineOptions({ config, environment, signal }: RunOptions = {}): EngineOptions {
-    mkdirSync(this.#directory, { recursive: true });
+  /** What the engine is told, as plain JSON: a run in a process of its own needs no more (and may add `quickClock`). */
+  engineOptions({ config, environment }: Omit<RunOptions, "signal"> = {}): Omit<
+    EngineOptions,
+    "signal" | "onEvent" | "clock"
+  > {
     return {
       projectDirectory,
       stack: this.stack,
@@ -170,20 +208,58 @@ export class InfrastructureWorld {
       stateFile: this.stateFile,
       passphrase: this.passphrase,
       environment: { GATE_TIMEOUT_SECONDS: String(this.#gateTimeoutSeconds), ...environment },
-      ...(signal === undefined ? {} : { signal }),
+    };
+  }
+
+  #options(options: RunOptions): EngineOptions {
+    this.events = [];
+    return {
+      ...this.engineOptions(options),
+      clock: quickClock(this.#engineSpeed),
+      onEvent: (event) => {
+        this.events.push(event);
+        options.onEvent?.(event);
+      },
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
     };
   }
 
   /** @throws what the engine throws */
   up(options: RunOptions = {}): Promise<UpResult> {
-    this.events = [];
-    return up({ ...this.engineOptions(options), onEvent: (event) => void this.events.push(event) });
+    return up(this.#options(options));
   }
 
   /** @throws what the engine throws */
   destroy(options: RunOptions = {}): Promise<DestroyResult> {
-    this.events = [];
-    return destroy({ ...this.engineOptions(options), onEvent: (event) => void this.events.push(event) });
+    return destroy(this.#options(options));
+  }
+
+  /**
+   * A run that may fail.
+   * @returns why it failed; undefined when it did not
+   * @throws whatever is no failure of the run's own
+   */
+  async attempt(run: "up" | "destroy", options: RunOptions = {}): Promise<FailedRun | undefined> {
+    try {
+      await (run === "up" ? this.up(options) : this.destroy(options));
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof DeploymentFailedError)) throw error;
+      return {
+        failures: error.failures.map(({ urn, operation, code, message }) => ({
+          resource: urn?.split("::").at(-1) ?? "",
+          operation,
+          code: code ?? "",
+          message,
+        })),
+        said: this.events.flatMap((event) => (event.kind === "diagnostic" ? [event.message] : [])).join("\n"),
+      };
+    }
+  }
+
+  /** A run that must fail. @throws AssertionError when it does not */
+  async failed(run: "up" | "destroy", options: RunOptions = {}): Promise<FailedRun> {
+    return (await this.attempt(run, options)) ?? assert.fail(`${run} did not fail`);
   }
 
   /** What the engine's state knows; undefined when there is none. */
@@ -238,6 +314,23 @@ export class InfrastructureWorld {
   /** Names of what bills now. */
   billing(): string[] {
     return this.hetzner.project.billable().map(({ name }) => name);
+  }
+
+  /** @throws AssertionError unless exactly one whole cluster is there and bills, and the state knows all of it */
+  async demandOneCluster(): Promise<void> {
+    const { project } = this.hetzner;
+    const servers = project.servers();
+    const names = ["k3s-control", "kafka-0", "kafka-1", "kafka-2"].map((name) => `${this.stack}-${name}`);
+    assert.deepEqual(servers.map(({ name }) => name).sort(), names);
+    assert.ok(
+      servers.every(({ status }) => status === "running"),
+      "every server runs",
+    );
+    assert.equal(new Set(servers.map(({ labels }) => labels["cluster-id"])).size, 1, "of one cluster");
+    const bills = project.billable().filter(({ kind }) => kind === "server");
+    assert.deepEqual(bills.map(({ name }) => name).sort(), names, "and nothing else bills");
+    assert.equal(project.primaryIps().length, servers.length, "each has one address");
+    assert.deepEqual((await this.state())?.pendingCreations, [], "no creation is open");
   }
 
   /** @throws AssertionError when anything is left in the account or in the state */
