@@ -187,6 +187,20 @@ export const valuesSchema = z.strictObject({
       { error: "an object with registry and version" },
     )
     .prefault({}),
+  /** Who may pull the service images, together with the secret `registryToken`. Default: anyone may. */
+  registryUser: text("the name of a user of the registry").optional(),
+  /** Options of k3s. They hold from a cluster's first `up` on. */
+  k3s: z
+    .strictObject(
+      {
+        /** Nodes hand images to each other (https://docs.k3s.io/installation/registry-mirror). */
+        embeddedRegistry: z.boolean({ error: "true or false" }).default(false),
+        /** What pods of different nodes send each other is encrypted with WireGuard. */
+        wireguard: z.boolean({ error: "true or false" }).default(false),
+      },
+      { error: "an object with embeddedRegistry and wireguard" },
+    )
+    .prefault({}),
   venues: z.strictObject(
     {
       alpaca: z
@@ -281,12 +295,22 @@ export const secretsSchema = z.strictObject({
   /** NEAR account that signs intents. */
   nearSignerId: text("a NEAR account id, such as solver.near", /^[a-z0-9._-]{2,64}$/),
   nearPrivateKey: text("a NEAR private key, ed25519:<base58>", /^ed25519:[1-9A-HJ-NP-Za-km-z]+$/),
+  /** Password or token of `registryUser`, which may read and nothing else. */
+  registryToken: text("a token that may pull the service images").optional(),
 });
 
 export type StackValues = z.infer<typeof valuesSchema>;
 export type StackSecrets = z.infer<typeof secretsSchema>;
 /** A whole, valid configuration. `Secret` is `string` here and an output inside the Pulumi program. */
-export type StackConfig<Secret = string> = StackValues & { secrets: Record<keyof StackSecrets, Secret> };
+export type StackConfig<Secret = string> = StackValues & {
+  secrets: { [Key in keyof StackSecrets]: undefined extends StackSecrets[Key] ? Secret | undefined : Secret };
+};
 
-export const secretKeys = Object.keys(secretsSchema.shape) as (keyof StackSecrets)[];
+/** Secrets that a stack may do without. */
+export const optionalSecretKeys = ["registryToken"] as const satisfies readonly (keyof StackSecrets)[];
+type OptionalSecretKey = (typeof optionalSecretKeys)[number];
+/** Secrets that every stack needs. */
+export const secretKeys = Object.keys(secretsSchema.shape).filter(
+  (key) => !optionalSecretKeys.includes(key as OptionalSecretKey),
+) as Exclude<keyof StackSecrets, OptionalSecretKey>[];
 export const valueKeys = Object.keys(valuesSchema.shape) as (keyof StackValues)[];

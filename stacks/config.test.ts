@@ -177,6 +177,30 @@ test("a single node has one copy of everything and a server type that holds it",
   assert.deepEqual([unknown?.key, unknown?.allowed], ["trading:profile", "cluster or single-node"]);
 });
 
+test("who pulls images is named with a token or not at all, and k3s takes its options", () => {
+  const plain = parseStackConfig(exampleEntries());
+  assert.deepEqual(plain.k3s, { embeddedRegistry: false, wireguard: false });
+  assert.deepEqual([plain.registryUser, plain.secrets.registryToken], [undefined, undefined]);
+  const both = parseStackConfig(
+    exampleEntries({
+      "trading:registryUser": "reader",
+      "trading:registryToken": "token",
+      "trading:k3s": '{"wireguard":true}',
+    }),
+  );
+  assert.deepEqual([both.registryUser, both.secrets.registryToken], ["reader", "token"]);
+  assert.deepEqual(both.k3s, { embeddedRegistry: false, wireguard: true });
+  assert.deepEqual(keysOf(mistakes({ "trading:registryUser": "reader" })), ["trading:registryToken"]);
+  assert.deepEqual(keysOf(mistakes({ "trading:registryToken": "token" })), ["trading:registryUser"]);
+  assert.deepEqual(
+    mistakes(
+      { "trading:registryUser": "reader", "trading:registryToken": "token" },
+      secretKeys.map((key) => `trading:${key}`),
+    ).map(({ key, found }) => [key, /in clear/.test(found)]),
+    [["trading:registryToken", true]],
+  );
+});
+
 test("a missing secret is named with the command that sets it", () => {
   const found = mistakes(Object.fromEntries(secretKeys.map((key) => [`trading:${key}`, undefined])));
   assert.deepEqual(

@@ -7,6 +7,7 @@ import { z } from "zod";
 import { brokersOf } from "../components/kafka-facts.ts";
 import { parseCidr } from "./cidr.ts";
 import {
+  optionalSecretKeys,
   profileOf,
   secretKeys,
   secretsSchema,
@@ -36,7 +37,11 @@ const textKeys: readonly string[] = [
   "kubernetesRenderDirectory",
   "openOrdersAtClose",
   "profile",
+  "registryUser",
 ];
+
+/** All secrets that a stack may have. */
+const everySecretKey: readonly string[] = [...secretKeys, ...optionalSecretKeys];
 
 /** One thing that is wrong with a configuration. */
 export interface ConfigMistake {
@@ -98,7 +103,7 @@ function fullKey(path: readonly PropertyKey[]): string {
 /** The keys of a nested object that zod did not know, each as a mistake of its own. */
 function mistakesOf(issue: z.core.$ZodIssue, values: unknown): ConfigMistake[] {
   if (issue.code === "unrecognized_keys") {
-    const known = [...Object.keys(knownKeys(issue.path)), ...(issue.path.length === 0 ? secretKeys : [])];
+    const known = [...Object.keys(knownKeys(issue.path)), ...(issue.path.length === 0 ? everySecretKey : [])];
     return issue.keys.map((name) => {
       const key = fullKey([...issue.path, name]);
       return {
@@ -230,7 +235,7 @@ export function parseStackValues(entries: Readonly<Record<string, string>>): Sta
   const named = Object.entries(entries)
     .filter(([key]) => key.startsWith(`${projectName}:`))
     .map(([key, raw]) => [key.slice(projectName.length + 1), raw] as const)
-    .filter(([name]) => !(secretKeys as string[]).includes(name));
+    .filter(([name]) => !everySecretKey.includes(name));
   const { data, mistakes } = checkValues(
     Object.fromEntries(named.map(([name, raw]) => [name, readValue(name, raw)])),
   );
@@ -264,7 +269,7 @@ export function parseStackConfig(
   for (const [key, raw] of Object.entries(entries)) {
     if (!key.startsWith(`${projectName}:`)) continue;
     const name = key.slice(projectName.length + 1);
-    if ((secretKeys as string[]).includes(name)) {
+    if (everySecretKey.includes(name)) {
       secrets[name] = raw;
       if (encrypted !== undefined && !encrypted.has(key)) {
         mistakes.push({
@@ -290,6 +295,19 @@ export function parseStackConfig(
       found: secrets[name] === undefined ? "nothing" : "a secret of another form (not shown)",
       allowed: issue.message,
       action: setSecret(name),
+    });
+  }
+
+  if ((values["registryUser"] === undefined) !== (secrets["registryToken"] === undefined)) {
+    const missing = values["registryUser"] === undefined ? "registryUser" : "registryToken";
+    mistakes.push({
+      key: `${projectName}:${missing}`,
+      found: "nothing",
+      allowed: "trading:registryUser and trading:registryToken together, or neither",
+      action:
+        missing === "registryToken"
+          ? `${setSecret(missing)}, or remove trading:registryUser`
+          : `pulumi config set ${projectName}:${missing}, or remove trading:registryToken`,
     });
   }
 

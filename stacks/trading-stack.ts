@@ -5,6 +5,7 @@ import { Delivery } from "../components/delivery.ts";
 import { EvidenceAccess } from "../components/evidence-access.ts";
 import { ExportGate } from "../components/export-gate.ts";
 import { Gitops } from "../components/gitops.ts";
+import { demandFreeWay } from "../components/in-the-way.ts";
 import { K3sBootstrap } from "../components/k3s-bootstrap.ts";
 import { K3s } from "../components/k3s.ts";
 import { Kafka } from "../components/kafka.ts";
@@ -35,7 +36,7 @@ export interface TradingStackOutputs {
 /**
  * A whole trading cluster.
  * @param stack name of the stack, for example `dev`.
- * @throws RunError when no location offers the servers.
+ * @throws RunError when no location offers the servers, or another cluster's servers are in the way.
  */
 export async function tradingStack(stack: string, config: PulumiStackConfig): Promise<TradingStackOutputs> {
   const { secrets, images, profile } = config;
@@ -56,6 +57,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     ...(config.hcloudEndpoint === undefined ? {} : { endpoint: config.hcloudEndpoint }),
   });
   const onHetzner = { providers: { hcloud: provider } };
+  await demandFreeWay(stack, identity.clusterId, provider);
   const capacity = await resolveCapacity(config, stack, provider);
   const network = new Network(
     "network",
@@ -68,7 +70,21 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     },
     onHetzner,
   );
-  const bootstrap = new K3sBootstrap("bootstrap", { stack, labels: labelled, profile }, onHetzner);
+  const bootstrap = new K3sBootstrap(
+    "bootstrap",
+    {
+      stack,
+      labels: labelled,
+      profile,
+      images,
+      k3s: config.k3s,
+      registryCredentials:
+        config.registryUser === undefined || secrets.registryToken === undefined
+          ? undefined
+          : { user: config.registryUser, token: secrets.registryToken },
+    },
+    onHetzner,
+  );
   const nodes = new Nodes(
     "nodes",
     {
