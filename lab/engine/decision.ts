@@ -54,8 +54,8 @@ export function decide(
     ...(old.incomplete === undefined ? {} : { reason: `its creation failed half way: ${old.incomplete}` }),
     // Ignored changes stay ignored, and only a generated name is generated anew.
     inputs: generated ? withNewName(definition, inputs, nameProperty, goal.name) : inputs,
-    // As the real providers: two things with one fixed name cannot stand side by side.
-    deleteFirst: goal.deleteBeforeReplace ?? (fixed || old.incomplete !== undefined),
+    // As in Pulumi: two things with one fixed name cannot stand side by side, but a change of the provider does not ask.
+    deleteFirst: goal.deleteBeforeReplace ?? ((fixed && !elsewhere) || old.incomplete !== undefined),
   };
 }
 
@@ -89,7 +89,8 @@ export function mustGoWith(
         ([key]) =>
           definition.replaceOn === "all" ||
           definition.update === undefined ||
-          definition.replaceOn.includes(key),
+          definition.replaceOn.includes(key) ||
+          definition.boundBy?.includes(key) === true,
       );
       if (bound || record.deletedWith === gone.urn) doomed.add(record);
     }

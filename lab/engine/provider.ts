@@ -67,6 +67,8 @@ export interface ResourceDefinition {
   isStale?(recorded: Recorded, context: OperationContext): Promise<boolean>;
   /** Whether two inputs mean one and the same thing, where no `nameProperty` tells: a replacement then deletes first. */
   sameThing?(old: PropertyMap, fresh: PropertyMap): boolean;
+  /** Inputs by which it goes with the resource that they came from, when that is deleted before its replacement. */
+  readonly boundBy?: readonly string[];
   /** Outputs that nobody knows before an update with these inputs was done; for previews. */
   readonly unknownBeforeUpdate?: readonly string[];
   /** Top-level inputs that must be replaced although only a part of them may not change in place. */
@@ -104,6 +106,8 @@ export interface ProviderPackage {
   readonly name: string;
   /** Strict schema of the configuration. Values are strings, as on Pulumi's wire. */
   readonly configuration: z.ZodType;
+  /** Configuration whose change makes it another provider, and so replaces all that it made. Default: none. */
+  replaces?(old: PropertyMap, fresh: PropertyMap): readonly string[];
   configure(configuration: PropertyMap, surroundings?: ProviderSurroundings): Provider;
 }
 

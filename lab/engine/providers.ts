@@ -38,6 +38,7 @@ function providerResource(entry: ProviderPackage): ResourceDefinition {
   return {
     inputs: entry.configuration,
     replaceOn: [],
+    ...(entry.replaces === undefined ? {} : { replaces: entry.replaces.bind(entry) }),
     withoutSideEffects: true,
     create: async (inputs) => ({ id: randomUUID(), outputs: inputs }),
     update: async (_recorded, inputs) => inputs,

@@ -1,10 +1,11 @@
 /** The Hetzner resources that tie two others together: subnet, server in a network, firewall on servers. */
 import { z } from "zod";
-import { textOf } from "../properties.ts";
+import { plainMap, textOf } from "../properties.ts";
 import { numeric, type ResourceDefinition } from "../provider.ts";
 import { HetznerApiError, type HetznerClient } from "./hetzner-client.ts";
-import { firewallTargets, moveFirewall } from "./hetzner-named.ts";
+import { exchangeTargets, firewallTargets, moveFirewall } from "./hetzner-named.ts";
 import {
+  act,
   attachToNetwork,
   detachFromNetwork,
   readServer,
@@ -140,7 +141,15 @@ export function serverNetworkResource(client: HetznerClient): ResourceDefinition
   };
   return {
     inputs: attachmentSchema,
-    replaceOn: "all",
+    replaceOn: ["serverId", "networkId", "subnetId", "ip"],
+    sets: ["aliasIps"],
+    sameThing: (old, fresh) => {
+      const [before, after] = [
+        attachmentSchema.parse(plainMap(old)),
+        attachmentSchema.parse(plainMap(fresh)),
+      ];
+      return before.serverId === after.serverId && networkOf(before) === networkOf(after);
+    },
     create: async (values, context) => {
       const inputs = attachmentSchema.parse(values);
       await attachToNetwork(client, String(inputs.serverId), inputs, context.signal);
@@ -153,6 +162,12 @@ export function serverNetworkResource(client: HetznerClient): ResourceDefinition
         );
       }
       return made;
+    },
+    update: async (recorded, values, context) => {
+      const inputs = attachmentSchema.parse(values);
+      const body = { network: networkOf(inputs), alias_ips: inputs.aliasIps ?? [] };
+      await act(client, String(inputs.serverId), "change_alias_ips", context.signal, body);
+      return (await look(values, context))?.outputs ?? values;
     },
     delete: async (recorded, context) => {
       const inputs = attachmentSchema.parse(recorded.inputs);
@@ -179,11 +194,16 @@ export function firewallAttachmentResource(client: HetznerClient): ResourceDefin
   };
   return {
     inputs: firewallAttachmentSchema,
-    replaceOn: "all",
+    replaceOn: ["firewallId"],
+    sets: ["serverIds", "labelSelectors"],
     create: async (inputs, context) => {
       const firewall = textOf(inputs["firewallId"]);
       await moveFirewall(client, firewall, "apply_to_resources", targets(inputs), context.signal);
       return { id: firewall, outputs: inputs };
+    },
+    update: async (recorded, inputs, { signal }) => {
+      await exchangeTargets(client, recorded.id, targets(recorded.inputs), targets(inputs), signal);
+      return inputs;
     },
     delete: async (recorded, context) => {
       const firewall = textOf(recorded.inputs["firewallId"]);

@@ -1,5 +1,6 @@
 /** The Hetzner resources that are just a named, labelled thing: SSH key, placement group, network, firewall, address. */
 import { z } from "zod";
+import { UnsupportedError } from "../errors.ts";
 import { equal, type PropertyMap, textOf } from "../properties.ts";
 import {
   type Created,
@@ -24,6 +25,8 @@ export interface NamedKind {
   singular: string;
   inputs: z.ZodType;
   replaceOn: readonly string[];
+  /** Inputs whose lists have no order. */
+  sets?: readonly string[];
   /** Body of the creation. */
   body(inputs: PropertyMap): Thing;
   /** Outputs of the thing as the API shows it. */
@@ -64,6 +67,7 @@ export function namedResource(client: HetznerClient, kind: NamedKind): ResourceD
   return {
     inputs: kind.inputs,
     replaceOn: kind.replaceOn,
+    ...(kind.sets === undefined ? {} : { sets: kind.sets }),
     nameProperty: "name",
     create: async (inputs, context) => {
       const body = { name: inputs["name"], labels: inputs["labels"] ?? {}, ...kind.body(inputs) };
@@ -172,7 +176,7 @@ export const network: NamedKind = {
     deleteProtection: z.boolean().optional(),
     exposeRoutesToVswitch: z.boolean().optional(),
   }),
-  replaceOn: ["exposeRoutesToVswitch"],
+  replaceOn: ["ipRange"],
   body: (inputs) => ({
     ip_range: inputs["ipRange"],
     ...(inputs["exposeRoutesToVswitch"] === undefined
@@ -183,10 +187,9 @@ export const network: NamedKind = {
   change: async (client, recorded, inputs, signal) => {
     const route = `/networks/${recorded.id}`;
     await changeProtection(client, route, recorded, inputs, signal);
-    if (!equal(recorded.inputs["ipRange"], inputs["ipRange"])) {
-      const body = { ip_range: inputs["ipRange"] };
-      const answer = await client.request("POST", `${route}/actions/change_ip_range`, signal, body);
-      await client.wait([answer["action"]], signal);
+    if (!equal(recorded.inputs["exposeRoutesToVswitch"], inputs["exposeRoutesToVswitch"])) {
+      const exposed = inputs["exposeRoutesToVswitch"] ?? false;
+      await client.request("PUT", route, signal, { expose_routes_to_vswitch: exposed });
     }
   },
 };
@@ -241,6 +244,31 @@ export async function moveFirewall(
   await client.wait(answer["actions"] as unknown[], signal);
 }
 
+/**
+ * Applies a firewall to what is new among its targets and takes it from what is not wanted any more. What a former
+ * try did already is not done again.
+ */
+export async function exchangeTargets(
+  client: HetznerClient,
+  firewall: string,
+  before: readonly Thing[],
+  after: readonly Thing[],
+  signal: AbortSignal,
+): Promise<void> {
+  const answer = await client.request("GET", `/firewalls/${firewall}`, signal);
+  const applied = ((answer["firewall"] as Thing)["applied_to"] as Thing[] | undefined) ?? [];
+  const key = (target: Thing): string =>
+    target["type"] === "server"
+      ? `server ${String((target["server"] as Thing)["id"])}`
+      : `selector ${String((target["label_selector"] as Thing)["selector"])}`;
+  const there = new Set(applied.map(key));
+  const wanted = new Set(after.map(key));
+  const added = after.filter((target) => !there.has(key(target)));
+  const removed = before.filter((target) => there.has(key(target)) && !wanted.has(key(target)));
+  await moveFirewall(client, firewall, "apply_to_resources", added, signal);
+  await moveFirewall(client, firewall, "remove_from_resources", removed, signal);
+}
+
 export const firewall: NamedKind = {
   kind: "firewall",
   collection: "firewalls",
@@ -251,6 +279,7 @@ export const firewall: NamedKind = {
     applyTos: z.array(applyToSchema).optional(),
   }),
   replaceOn: [],
+  sets: ["rules", "applyTos"],
   body: (inputs) => ({ rules: ruleBodies(inputs), apply_to: firewallTargets(inputs["applyTos"]) }),
   outputs: (thing) => ({
     applyTos: ((thing["applied_to"] as Thing[] | undefined) ?? []).map((target) => ({
@@ -270,13 +299,8 @@ export const firewall: NamedKind = {
       );
       await client.wait((answer["actions"] as unknown[] | undefined) ?? [], signal);
     }
-    const key = (target: Thing): string => JSON.stringify(target);
     const before = firewallTargets(recorded.inputs["applyTos"]);
-    const after = firewallTargets(inputs["applyTos"]);
-    const added = after.filter((target) => !before.some((other) => key(other) === key(target)));
-    const removed = before.filter((target) => !after.some((other) => key(other) === key(target)));
-    await moveFirewall(client, recorded.id, "apply_to_resources", added, signal);
-    await moveFirewall(client, recorded.id, "remove_from_resources", removed, signal);
+    await exchangeTargets(client, recorded.id, before, firewallTargets(inputs["applyTos"]), signal);
   },
   release: async (client, thing, signal) => {
     const targets = (thing["applied_to"] as Thing[] | undefined) ?? [];
@@ -308,7 +332,7 @@ export const primaryIp: NamedKind = {
     location: z.string().optional(),
     datacenter: z.string().optional(),
   }),
-  replaceOn: ["type", "location", "datacenter", "assigneeId"],
+  replaceOn: ["type", "location", "datacenter"],
   body: (inputs) => ({
     type: inputs["type"],
     assignee_type: inputs["assigneeType"] ?? "server",
@@ -325,6 +349,12 @@ export const primaryIp: NamedKind = {
   change: async (client, recorded, inputs, signal) => {
     const route = `/primary_ips/${recorded.id}`;
     await changeProtection(client, route, recorded, inputs, signal);
+    if (!equal(recorded.inputs["assigneeId"], inputs["assigneeId"])) {
+      throw new UnsupportedError(
+        "a change of assigneeId (the real provider moves the address while the server is off)",
+        `primary IP ${textOf(inputs["name"])}`,
+      );
+    }
     if (!equal(recorded.inputs["autoDelete"], inputs["autoDelete"])) {
       await client.request("PUT", route, signal, { auto_delete: inputs["autoDelete"] ?? false });
     }

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { IncompleteCreationError, messageOf, ProviderError } from "../errors.ts";
-import { equal, type PropertyMap, textOf } from "../properties.ts";
+import { type PropertyMap, textOf } from "../properties.ts";
 import {
   type Created,
   numeric,
@@ -15,7 +15,8 @@ import {
 import { HetznerApiError, type HetznerClient } from "./hetzner-client.ts";
 import { demandOurs } from "./hetzner-labels.ts";
 import { imageId, sshKeyIds } from "./hetzner-lookups.ts";
-import { findByName, idOf, moveFirewall } from "./hetzner-named.ts";
+import { findByName, idOf } from "./hetzner-named.ts";
+import { updateServer } from "./hetzner-server-update.ts";
 
 type Thing = Record<string, unknown>;
 
@@ -63,7 +64,7 @@ const schema = z.strictObject({
   deleteProtection: z.boolean().optional(),
   rebuildProtection: z.boolean().optional(),
 });
-type ServerInputs = z.infer<typeof schema>;
+export type ServerInputs = z.infer<typeof schema>;
 
 /** Network id of a `subnetId` such as `4711-10.0.1.0/24`, and the range. */
 export function splitSubnetId(subnetId: string): { network: number; range: string } {
@@ -71,7 +72,8 @@ export function splitSubnetId(subnetId: string): { network: number; range: strin
   return { network: Number(subnetId.slice(0, separator)), range: subnetId.slice(separator + 1) };
 }
 
-function networkOf(input: NetworkInput): { network: number; range?: string } {
+/** The network that a server goes to, and the range where the program named a subnet. */
+export function networkOf(input: NetworkInput): { network: number; range?: string } {
   return input.subnetId === undefined ? { network: input.networkId ?? 0 } : splitSubnetId(input.subnetId);
 }
 
@@ -108,7 +110,8 @@ export async function detachFromNetwork(
   }
 }
 
-async function act(
+/** Does one action on a server and waits for its end. */
+export async function act(
   client: HetznerClient,
   server: string,
   action: string,
@@ -278,72 +281,24 @@ async function create(
   }
 }
 
-async function update(
-  client: HetznerClient,
-  id: string,
-  before: PropertyMap,
-  values: PropertyMap,
-  signal: AbortSignal,
-): Promise<PropertyMap> {
-  const inputs = schema.parse(values);
-  const differs = (key: string): boolean => !equal(before[key], values[key]);
-  if (differs("name") || differs("labels")) {
-    await client.request("PUT", `/servers/${id}`, signal, { name: inputs.name, labels: inputs.labels ?? {} });
-  }
-  if (differs("firewallIds")) {
-    const target = [{ type: "server", server: { id: Number(id) } }];
-    const old = ((before["firewallIds"] as (number | string)[] | undefined) ?? []).map(Number);
-    const fresh = inputs.firewallIds ?? [];
-    for (const firewall of fresh.filter((other) => !old.includes(other))) {
-      await moveFirewall(client, String(firewall), "apply_to_resources", target, signal);
-    }
-    for (const firewall of old.filter((other) => !fresh.includes(other))) {
-      await moveFirewall(client, String(firewall), "remove_from_resources", target, signal);
-    }
-  }
-  if (differs("networks")) {
-    for (const input of (before["networks"] as NetworkInput[] | undefined) ?? []) {
-      await detachFromNetwork(client, id, networkOf(input).network, signal);
-    }
-    for (const input of inputs.networks ?? []) await attachToNetwork(client, id, input, signal);
-  }
-  if (differs("serverType") || differs("placementGroupId")) {
-    await act(client, id, "poweroff", signal);
-    if (differs("serverType")) {
-      const body = { server_type: inputs.serverType, upgrade_disk: inputs.keepDisk !== true };
-      await act(client, id, "change_type", signal, body);
-    }
-    if (differs("placementGroupId")) {
-      if (before["placementGroupId"] !== undefined)
-        await act(client, id, "remove_from_placement_group", signal);
-      if (inputs.placementGroupId !== undefined) {
-        await act(client, id, "add_to_placement_group", signal, { placement_group: inputs.placementGroupId });
-      }
-    }
-    await act(client, id, "poweron", signal);
-  }
-  if (differs("deleteProtection") || differs("rebuildProtection")) {
-    const wanted = inputs.deleteProtection === true;
-    await act(client, id, "change_protection", signal, { delete: wanted, rebuild: wanted });
-  }
-  const server = await readServer(client, id, signal);
-  if (server === undefined) throw new ProviderError("not-found", `the server ${id} is gone`);
-  return outputsOf(server, values);
-}
-
 /** The definition of `hcloud:index/server:Server`. */
 export function serverResource(client: HetznerClient): ResourceDefinition {
   return {
     inputs: schema,
-    replaceOn: ["image", "location", "sshKeys", "userData", "publicNets"],
+    replaceOn: ["image", "location", "sshKeys", "userData"],
+    sets: ["firewallIds", "networks", "publicNets"],
     nameProperty: "name",
     problems: (inputs) =>
       (inputs["deleteProtection"] === true) === (inputs["rebuildProtection"] === true)
         ? []
         : [{ property: "rebuildProtection", reason: "must equal deleteProtection (a rule of Hetzner's)" }],
     create: (inputs, context) => create(client, inputs, context),
-    update: (recorded, inputs, context) =>
-      update(client, recorded.id, recorded.inputs, inputs, context.signal),
+    update: async (recorded, values, { signal }) => {
+      await updateServer(client, recorded.id, recorded.inputs, values, schema.parse(values), signal);
+      const server = await readServer(client, recorded.id, signal);
+      if (server === undefined) throw new ProviderError("not-found", `the server ${recorded.id} is gone`);
+      return outputsOf(server, values);
+    },
     delete: async (recorded, context) => {
       if (recorded.inputs["shutdownBeforeDeletion"] === true) {
         await act(client, recorded.id, "shutdown", context.signal);

@@ -9,13 +9,14 @@ import path from "node:path";
 import { stringify } from "yaml";
 import { z } from "zod";
 import { ProviderError } from "../errors.ts";
-import { type PropertyMap, textOf } from "../properties.ts";
+import { plainMap, type PropertyMap, textOf } from "../properties.ts";
 import {
   anyValue,
   type OperationContext,
   type ProviderPackage,
   type ResourceDefinition,
 } from "../provider.ts";
+import { immutableChanges, type Mutability } from "./kubernetes-immutable.ts";
 import type { KubernetesLife } from "./kubernetes-life.ts";
 import { isNamespaced, objectProblems } from "./kubernetes-validation.ts";
 
@@ -116,13 +117,20 @@ function idOf(object: PropertyMap): string {
 class Renderer {
   readonly #directory: string;
   readonly #namespace: string;
+  readonly #mutability: Mutability;
   readonly #life: KubernetesLife | undefined;
   /** Files that this run has written, and by which id: two resources must not be one object. */
   readonly #written = new Set<string>();
 
-  constructor(directory: string, namespace: string, life: KubernetesLife | undefined) {
+  constructor(
+    directory: string,
+    namespace: string,
+    mutability: Mutability,
+    life: KubernetesLife | undefined,
+  ) {
     this.#directory = directory;
     this.#namespace = namespace;
+    this.#mutability = mutability;
     this.#life = life;
   }
 
@@ -157,11 +165,10 @@ class Renderer {
     return {
       inputs: z.record(z.string(), anyValue),
       replaceOn: ["apiVersion", "kind"],
-      replaces: (old, fresh) => {
-        const before = metadataOf(old);
-        const after = metadataOf(fresh);
-        return before.name === after.name && before.namespace === after.namespace ? [] : ["metadata"];
-      },
+      replaces: (old, fresh) => immutableChanges(old, fresh, this.#mutability),
+      // An object goes with the namespace that it got from another resource.
+      boundBy: ["metadata"],
+      sameThing: (old, fresh) => idOf(plainMap(old)) === idOf(plainMap(fresh)),
       ...(kindOfType === "Secret" ? { secretOutputs: ["data", "stringData"] } : {}),
       complete: (inputs, old, name) => {
         const given = (inputs["metadata"] ?? {}) as PropertyMap;
@@ -229,9 +236,20 @@ async function removeEmpty(directory: string): Promise<void> {
 export const kubernetes: ProviderPackage = {
   name: "kubernetes",
   configuration: configurationSchema,
+  // As the real provider: the identifier decides where there is one; otherwise another folder is another provider.
+  replaces: (old, fresh) => {
+    const [before, after] = [old["clusterIdentifier"], fresh["clusterIdentifier"]];
+    if (before !== undefined && after !== undefined) return before === after ? [] : ["clusterIdentifier"];
+    return old["renderYamlToDirectory"] === fresh["renderYamlToDirectory"] ? [] : ["renderYamlToDirectory"];
+  },
   configure: (values, { kubernetes: life } = {}) => {
-    const { renderYamlToDirectory, namespace } = configurationSchema.parse(values);
-    const renderer = new Renderer(renderYamlToDirectory, namespace, life);
+    const configuration = configurationSchema.parse(values);
+    const mutability = {
+      configMaps: configuration.enableConfigMapMutable === "true",
+      secrets: configuration.enableSecretMutable === "true",
+    };
+    const { renderYamlToDirectory, namespace } = configuration;
+    const renderer = new Renderer(renderYamlToDirectory, namespace, mutability, life);
     return {
       resource: (type) => renderer.definition(type),
       known: ["every Kubernetes object; no helm, yaml or kustomize components, no lists and patches"],

@@ -7,7 +7,7 @@ import { ProviderError } from "../errors.ts";
 import type { PropertyMap } from "../properties.ts";
 import { anyValue, type OperationContext, type ResourceDefinition } from "../provider.ts";
 
-/** Inputs that local and remote commands share. `triggers` replace through the SDK's own `replaceOnChanges`. */
+/** Inputs that local and remote commands share. */
 export const commonInputs = {
   create: z.string().optional(),
   update: z.string().optional(),
@@ -154,8 +154,9 @@ export function commandResource(
 ): ResourceDefinition {
   return {
     inputs,
-    replaceOn: [],
+    replaceOn: ["triggers"],
     secretsSpread: true,
+    unknownBeforeUpdate: ["stdout", "stderr"],
     create: async (values, context) => {
       const command = values["create"];
       const output = typeof command === "string" ? await execute(command, values, {}, context) : none;
