@@ -1,6 +1,7 @@
 /** `npm run --silent trading -- <command>`: what surrounds the trading day, from any machine. */
 import { Command, CommanderError } from "commander";
 import { registerArchive } from "./archive/index.ts";
+import { registerClose, registerOpen } from "./cluster/commands.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { registerPlan } from "./plan/index.ts";
 
@@ -20,6 +21,8 @@ const program = new Command("trading")
   )
   .showHelpAfterError("(--help tells what is possible)");
 registerPlan(program);
+registerOpen(program);
+registerClose(program);
 registerArchive(program);
 
 /** Wrong usage, found by commander, ends with our code for it; `--help` and `--version` are no errors. */

@@ -92,9 +92,10 @@ async function withParts(
 }
 
 function printOpened(result: OpenResult): string {
-  const { stack, clusterId, businessDate, choice, tried, cleared, finishedDestroy } = result;
+  const { stack, clusterId, businessDate, choice, pricePerHour, tried, cleared, finishedDestroy } = result;
+  const price = pricePerHour === null ? "" : `, ${pricePerHour} EUR per started hour (net)`;
   return [
-    `open: ${stack}/${businessDate ?? "?"}/${clusterId ?? "?"} with ${choice}`,
+    `open: ${stack}/${businessDate ?? "?"}/${clusterId ?? "?"} with ${choice}${price}`,
     ...tried.map(({ choice: other, reason }) => `  not to be had: ${other} (${reason})`),
     ...(finishedDestroy === null
       ? []

@@ -6,6 +6,7 @@
 import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import { firstChoice } from "../../components/capacity.ts";
 import { StackEngineError, StackRunAbortedError } from "../engine/stack-engine.ts";
+import { planCapacity } from "../plan/plan.ts";
 import { RefusedError } from "../run.ts";
 import { destroyWasBegun } from "./begun-destroy.ts";
 import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
@@ -15,7 +16,6 @@ import { type Held, whatItHeld } from "./held.ts";
 import { findLabelled } from "./labelled.ts";
 import { clusterName, type Leftover } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
-import { rankNow } from "./ranking.ts";
 import { exclusionsFor, judgeUpFailure } from "./up-failure.ts";
 
 /** Most choices of capacity that are tried in one run. */
@@ -42,6 +42,8 @@ export interface OpenResult {
   businessDate: string | null;
   /** The choice of capacity that the cluster has. */
   choice: string;
+  /** EUR net per started hour for all servers and their addresses; null when the API names no price. */
+  pricePerHour: string | null;
   /** Those before it that could not be had. */
   tried: TriedChoice[];
   /** What killed runs had left and what was removed. */
@@ -73,17 +75,19 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
   for (let clearings = 0; ;) {
     const removed = await clearWay(parts);
     cleared.push(...removed);
-    const choice = firstChoice(await rankNow(client, stack, { ...config, excludedCapacity: excluded }));
-    reporter.progress(`bringing up stack ${stack} with ${choice.name}`);
+    const choice = firstChoice(await planCapacity(client, stack, { ...config, excludedCapacity: excluded }));
+    reporter.note(`bringing up stack ${stack} with ${choice.name}`);
     try {
       const outputs = await bringUp(parts, excluded);
       const { cluster } = (await engine.state()) ?? {};
       const { clusterId = null, businessDate = null } = cluster ?? {};
+      const { name, pricePerHour = null } = choice;
       return {
         stack,
         clusterId,
         businessDate,
-        choice: choice.name,
+        choice: name,
+        pricePerHour,
         tried,
         cleared,
         finishedDestroy,

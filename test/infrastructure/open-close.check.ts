@@ -29,7 +29,7 @@ interface Scene {
   world: InfrastructureWorld;
   /** What people were told at once. */
   notes: string[];
-  with<T>(work: (parts: ClusterParts) => Promise<T>, environment?: Record<string, string>): Promise<T>;
+  with: <T>(work: (parts: ClusterParts) => Promise<T>, environment?: Record<string, string>) => Promise<T>;
 }
 
 async function scene(
