@@ -17,7 +17,7 @@ export const kafkaFacts = {
 } as const;
 
 /** How many brokers a profile has. */
-export const brokersOf: Readonly<Record<Profile, number>> = { cluster: 3, "single-node": 1 };
+export const brokersOf = { cluster: 3, "single-node": 1 } as const satisfies Record<Profile, number>;
 
 /** Copies of each topic's partitions, and how many must have a record before it counts as written. */
 export interface Replication {

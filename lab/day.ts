@@ -8,7 +8,7 @@ import { type DayOptions, parseDayOptions, usage } from "./day/options.ts";
 import { evidenceEnvironment } from "./day/evidence.ts";
 import { readExposure, type ServerExposure } from "./day/exposure.ts";
 import { Progress } from "./day/progress.ts";
-import { labStackConfiguration, type StackConfiguration } from "./day/stack-config.ts";
+import { dayShape, labStackConfiguration, type StackConfiguration } from "./day/stack-config.ts";
 import { type DaySummary, describeSummary, emptySummary, type Phase } from "./day/summary.ts";
 import { waitForTradingReady } from "./day/trading-ready.ts";
 import { type PipelineWatch, watchPipeline } from "./day/watch.ts";
@@ -55,6 +55,8 @@ export interface Day {
 
 async function setUp(day: Day): Promise<void> {
   const { options, progress, registry } = day;
+  const shape = dayShape(projectDirectory, options.stack, options);
+  day.summary.profile = shape.profile;
   progress.phase("Setting up the lab");
   await checkPrerequisites();
   await Promise.all([
@@ -64,10 +66,15 @@ async function setUp(day: Day): Promise<void> {
   day.interruption.throwIfAborted();
   const session = await createSession({ events: options.events, seed: options.seed, feedFile: options.feed });
   day.session = session;
-  const world = await startWorld(registry, session.symbols, options.seed, options.brokers);
+  const world = await startWorld(registry, session.symbols, options.seed, shape.brokers);
   day.world = world;
   writeEndpoints(announcements(world));
-  const configuration = labStackConfiguration(projectDirectory, options.stack, world.endpoints);
+  const configuration = labStackConfiguration(
+    projectDirectory,
+    options.stack,
+    world.endpoints,
+    shape.profile,
+  );
   parseStackConfig(configuration.values, { encryptedKeys: configuration.secretKeys });
   day.configuration = configuration;
   day.engine = await openEngine(options.engine, {
@@ -89,7 +96,9 @@ async function bringUp(day: Day): Promise<void> {
   const { options, progress, registry, engine, world } = day;
   if (engine === undefined || world === undefined) throw new Error("bringUp before setUp");
   const began = progress.seconds;
-  progress.phase(`Bringing up the ${day.options.stack} stack with the ${day.options.engine} engine`);
+  progress.phase(
+    `Bringing up the ${options.stack} stack (${day.summary.profile}) with the ${options.engine} engine`,
+  );
   try {
     const { outputs, created } = await engine.up(day.interruption);
     day.outputs = outputs;
@@ -108,7 +117,7 @@ async function bringUp(day: Day): Promise<void> {
     registry,
     clusterId: outputs.clusterId,
     firstPort: world.kafkaPort,
-    brokers: options.brokers,
+    brokers: world.endpoints.kafka.brokers.length === 1 ? 1 : 3,
     onProgress: (line) => progress.line(line),
     signal: day.interruption,
   });

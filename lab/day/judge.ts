@@ -119,7 +119,10 @@ export function judgePorts(
   return {
     promise: "nothing listens to the internet but SSH and the Kubernetes API, to the configured addresses",
     held: faults.length === 0 && servers.length > 0,
-    detail: faults.length === 0 ? `${servers.length} servers looked at` : faults.join("; "),
+    detail:
+      faults.length === 0
+        ? `${servers.length} ${servers.length === 1 ? "server" : "servers"} looked at`
+        : faults.join("; "),
   };
 }
 

@@ -7,7 +7,8 @@ test("the defaults are the README's", () => {
   assert.deepEqual(parseDayOptions([]), {
     stack: "dev",
     engine: "lab",
-    brokers: 3,
+    profile: undefined,
+    brokers: undefined,
     events: 5000,
     rate: 250,
     seed: 1,
@@ -21,6 +22,7 @@ test("every mistake is told at once, with exit code 2", () => {
   const wrong = [
     "--stack=test",
     "--engine=x",
+    "--profile=double-node",
     "--brokers=2",
     "--events=0",
     "--rate=-1.5",
@@ -31,7 +33,7 @@ test("every mistake is told at once, with exit code 2", () => {
     () => parseDayOptions(wrong),
     (error: Error & { exitCode?: number }) => {
       assert.equal(error.exitCode, 2);
-      for (const name of ["stack", "engine", "brokers", "events", "rate", "seed", "feed"])
+      for (const name of ["stack", "engine", "profile", "brokers", "events", "rate", "seed", "feed"])
         assert.match(error.message, new RegExp(`^  --${name}: `, "m"));
       return true;
     },

@@ -1,6 +1,7 @@
 /** The options of `npm start`. */
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { type Profile, profiles } from "../../components/profile.ts";
 import { exitCodes, LabError } from "../errors.ts";
 
 export interface DayOptions {
@@ -8,8 +9,10 @@ export interface DayOptions {
   stack: "dev" | "prod";
   /** `lab` hosts the program itself; `pulumi` uses the Pulumi CLI and the real plugins. Default `lab`. */
   engine: "lab" | "pulumi";
-  /** Kafka brokers: 3 as in the cluster, or 1 with a single copy of everything (seed 001's first phase). Default 3. */
-  brokers: 3 | 1;
+  /** In place of the configuration's `trading:profile`. Default: what that says. */
+  profile: Profile | undefined;
+  /** Kafka brokers; with 1 there is a single copy of everything. Default: 3, or 1 on a single node. */
+  brokers: 3 | 1 | undefined;
   /** Venue messages that the ingestors take in, over all feeds; at least 1. Default 5,000. */
   events: number;
   /** Venue messages a second, over all feeds. Default 250. */
@@ -28,7 +31,9 @@ export const usage = `npm start -- [options]: one whole trading day in the lab
 
   --stack dev|prod      the stack to bring up (default dev)
   --engine lab|pulumi   the lab's own engine, or the Pulumi CLI on PATH (default lab)
-  --brokers 3|1         Kafka brokers; with 1 there is one copy of everything (default 3)
+  --profile cluster|single-node
+                        four servers, or everything on one (default: the stack's trading:profile)
+  --brokers 3|1         Kafka brokers; with 1 there is one copy of everything (default: the profile's)
   --events N            venue messages to take in, over all feeds, at least 1 (default 5000)
   --rate N              venue messages a second (default 250)
   --seed N              seed of all that is made up; same seed and N, same events and commands (default 1)
@@ -40,6 +45,16 @@ export const usage = `npm start -- [options]: one whole trading day in the lab
 Exit codes: 0 all promises held, 1 one did not, 2 wrong usage, configuration or missing tool,
 3 another day runs in this clone, 130 Ctrl-C.
 Left behind: .lab/summary.json, .lab/report.html and the day's archive (npm run --silent lab -- s3 serves it).`;
+
+/** As {@link choice}, of an option that may be left out. */
+function optionalChoice<T extends string>(
+  name: string,
+  value: string | undefined,
+  allowed: readonly T[],
+  faults: string[],
+): T | undefined {
+  return value === undefined ? undefined : choice(name, value, allowed, faults);
+}
 
 function choice<T extends string>(name: string, value: string, allowed: readonly T[], faults: string[]): T {
   const found = allowed.find((candidate) => candidate === value);
@@ -72,7 +87,8 @@ export function parseDayOptions(args: string[]): DayOptions | "help" {
       options: {
         stack: { type: "string", default: "dev" },
         engine: { type: "string", default: "lab" },
-        brokers: { type: "string", default: "3" },
+        profile: { type: "string" },
+        brokers: { type: "string" },
         events: { type: "string", default: "5000" },
         rate: { type: "string", default: "250" },
         seed: { type: "string", default: "1" },
@@ -87,10 +103,12 @@ export function parseDayOptions(args: string[]): DayOptions | "help" {
   }
   if (values.help) return "help";
   const faults: string[] = [];
+  const brokers = optionalChoice("brokers", values.brokers, ["3", "1"], faults);
   const options: DayOptions = {
     stack: choice("stack", values.stack, ["dev", "prod"], faults),
     engine: choice("engine", values.engine, ["lab", "pulumi"], faults),
-    brokers: choice("brokers", values.brokers, ["3", "1"], faults) === "1" ? 1 : 3,
+    profile: optionalChoice("profile", values.profile, profiles, faults),
+    brokers: brokers === undefined ? undefined : brokers === "1" ? 1 : 3,
     events: integer("events", values.events, 1, 10_000_000, faults),
     rate: integer("rate", values.rate, 1, 1_000_000, faults),
     seed: integer("seed", values.seed, 0, 4_294_967_295, faults),

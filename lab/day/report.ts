@@ -1,4 +1,5 @@
 /** The day's report: one HTML page without scripts or outside addresses; the plots are SVG. */
+import { ticks } from "../../ops/report/axis.ts";
 import { type DaySummary, describeVenue, type PromiseCheck } from "./summary.ts";
 
 /** One resource operation of the engine, on the day's clock. */
@@ -27,16 +28,7 @@ function escape(text: string): string {
   return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** Ticks at 1, 2 or 5 times a power of ten, at most ten of them. */
-export function ticks(maximum: number): number[] {
-  if (maximum <= 0) return [0];
-  const power = 10 ** Math.floor(Math.log10(maximum));
-  const step =
-    [0.1, 0.2, 0.5, 1].map((factor) => factor * power).find((size) => maximum / size <= 10) ?? power;
-  return Array.from({ length: Math.floor(maximum / step + 1e-9) + 1 }, (_, index) =>
-    Number((index * step).toPrecision(6)),
-  );
-}
+export { ticks };
 
 function timelinePlot(entries: readonly TimelineEntry[]): string {
   if (entries.length === 0) return "<p>The engine reported no operations.</p>";
@@ -121,7 +113,7 @@ svg{width:100%;font:10px system-ui,sans-serif}th{text-align:left;font-weight:600
 .grid{stroke:#d9dee5}.create{fill:#2f81f7}.update,.replace{fill:#bf8700}.delete{fill:#8250df}.same{fill:#9aa4b2}.failed{fill:#cf222e}
 .held{color:#1a7f37}.broken{color:#cf222e;font-weight:600}
 </style></head><body>
-<h1>A trading day in the lab: ${escape(summary.stack)}, engine ${escape(summary.engine)}</h1>
+<h1>A trading day in the lab: ${escape(summary.stack)}, ${escape(summary.profile)}, engine ${escape(summary.engine)}</h1>
 <p class="${summary.ok ? "held" : "broken"}">${summary.ok ? "All promises held." : "A promise was broken."}</p>
 <h2>Promises</h2>
 <ul>${promises.map((check) => `<li class="${check.held ? "held" : "broken"}">${check.held ? "held" : "BROKEN"}: ${escape(check.promise)} (${escape(check.detail)})</li>`).join("")}</ul>

@@ -5,6 +5,9 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
+import { brokersOf } from "../../components/kafka-facts.ts";
+import type { Profile } from "../../components/profile.ts";
+import { profileOf } from "../../stacks/config-schema.ts";
 import { exitCodes, LabError } from "../errors.ts";
 
 /** Pulumi's configuration: `<project>:<key>` to a string, objects and lists as JSON. */
@@ -51,15 +54,46 @@ function readStackFile(projectDirectory: string, stack: string): Record<string, 
   return config as Record<string, unknown>;
 }
 
+/** The shape of a day's cluster. */
+export interface DayShape {
+  profile: Profile;
+  brokers: 3 | 1;
+}
+
+/**
+ * The shape that the stack's file and the command line ask for.
+ * @param wished what the command line says; the stack's `trading:profile` and the profile's brokers go without saying.
+ * @throws LabError (exit code 2) when the file cannot be read, or the profile has fewer brokers than are wished.
+ */
+export function dayShape(
+  projectDirectory: string,
+  stack: string,
+  wished: Partial<{ profile: Profile | undefined; brokers: 3 | 1 | undefined }>,
+): DayShape {
+  const profile =
+    wished.profile ?? profileOf({ profile: readStackFile(projectDirectory, stack)["trading:profile"] });
+  const brokers = wished.brokers ?? brokersOf[profile];
+  if (brokers > brokersOf[profile]) {
+    throw new LabError(
+      `--brokers: found ${brokers}, expected ${brokersOf[profile]}: the profile ${profile} has no more. ` +
+        "Leave --brokers out, or take --profile cluster.",
+      exitCodes.usage,
+    );
+  }
+  return { profile, brokers };
+}
+
 /**
  * Builds the configuration of a lab day.
  * @param projectDirectory where `Pulumi.<stack>.yaml` is.
+ * @param profile in place of the file's `trading:profile`. Default: what the file says.
  * @throws LabError (exit code 2) when the file cannot be read; what the keys mean is checked by `stacks/config.ts`.
  */
 export function labStackConfiguration(
   projectDirectory: string,
   stack: string,
   endpoints: LabEndpoints,
+  profile?: Profile,
 ): StackConfiguration {
   const { hetzner, s3, kafka, alpaca, near } = endpoints;
   const replaced: Record<string, unknown> = {
@@ -71,6 +105,7 @@ export function labStackConfiguration(
       ...(kafka.brokers.length === 1 ? { replicationFactor: 1, minInsyncReplicas: 1 } : {}),
     },
     kubernetesRenderDirectory: endpoints.renderDirectory,
+    ...(profile === undefined ? {} : { profile }),
     // The replayed session is twenty years old.
     maxEventAgeDays: 36_500,
     ssh: { port: hetzner.sshPort },

@@ -1,11 +1,15 @@
 /** The day's summary: the contract of `.lab/summary.json` and of `--json`. Keys are added, never renamed. */
 
+import type { Profile } from "../../components/profile.ts";
+
 export type Phase = "setup" | "up" | "session" | "seal" | "destroy" | "total";
 
 export interface DaySummary {
   ok: boolean;
   stack: string;
   engine: string;
+  /** The configuration's `trading:profile`. */
+  profile: Profile;
   resources: { created: number; deleted: number };
   /** Resources that still bill in the Hetzner project after destroy. */
   billable_left: number;
@@ -49,6 +53,7 @@ export function emptySummary(stack: string, engine: string): DaySummary {
     ok: false,
     stack,
     engine,
+    profile: "cluster",
     resources: { created: 0, deleted: 0 },
     billable_left: 0,
     events: { ingested: 0, normalized: 0, commands: 0, results: 0 },
@@ -74,7 +79,7 @@ export function describeVenue(venue: string, { commands, results, latency_ms }: 
 /** The summary as a person reads it, at the end of the day. */
 export function describeSummary(summary: DaySummary): string {
   const { events, archive, latency_ms: latency, seconds } = summary;
-  const title = `${summary.ok ? "ok" : "NOT OK"}: ${summary.stack} on the ${summary.engine} engine`;
+  const title = `${summary.ok ? "ok" : "NOT OK"}: ${summary.stack}${summary.profile === "cluster" ? "" : ` (${summary.profile})`} on the ${summary.engine} engine`;
   const isUntouched = summary.resources.created === 0 && summary.promises.every(({ held }) => held);
   if (summary.error !== undefined && isUntouched) return `${title}\n${summary.error}`;
   const lines = [
