@@ -9,6 +9,7 @@ import { checkPrerequisites } from "../lab/prerequisites.ts";
 import { measureArchive } from "./archive.ts";
 import { archiveAmounts } from "./archive-parts.ts";
 import { amounts, measureBus } from "./bus.ts";
+import { measureInfrastructure } from "./infrastructure.ts";
 import { type BenchOptions, parseBenchOptions, usage } from "./options.ts";
 import { measurePath, pathLoads } from "./path.ts";
 import { type BenchReport, describeMachine, describeReport } from "./report.ts";
@@ -40,8 +41,21 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Benc
     archive: undefined,
     paths: [],
     costs: [],
+    infrastructure: undefined,
     failures: [],
   };
+  if (options.names.includes("infrastructure")) {
+    progress("infrastructure");
+    try {
+      report.infrastructure = await measureInfrastructure("dev", progress, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      report.failures.push(`infrastructure: ${describeError(error)}`);
+      progress(`infrastructure failed: ${describeError(error)}`);
+    }
+  }
+  const onBrokers = options.names.filter((name) => name !== "infrastructure");
+  if (onBrokers.length === 0) return report;
   const world = await BenchWorld.start({
     brokers: options.brokers,
     onProgress: progress,
@@ -52,7 +66,7 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Benc
   const interrupt = (): void => void world.registry.stopAll(500);
   signal.addEventListener("abort", interrupt);
   try {
-    for (const name of options.names) {
+    for (const name of onBrokers) {
       progress(name);
       try {
         if (name === "events") {

@@ -4,8 +4,8 @@ import { exitCodes, LabError } from "../lab/errors.ts";
 import { busBenchmarks, type BusBenchmark } from "./bus.ts";
 
 /** Everything that can be measured, in the order it is; the archiver would archive what the path writes, too. */
-export const benchmarks = [...busBenchmarks, "archive", "path", "events"] as const;
-export type Benchmark = BusBenchmark | "archive" | "path" | "events";
+export const benchmarks = [...busBenchmarks, "archive", "path", "events", "infrastructure"] as const;
+export type Benchmark = BusBenchmark | "archive" | "path" | "events" | "infrastructure";
 
 /** What was asked for. */
 export interface BenchOptions {
@@ -19,7 +19,7 @@ export interface BenchOptions {
 
 export const usage = `npm run --silent bench -- [names] [options]: how fast the pipeline is, beside Kafka's own Java clients
 
-Names (default: all), measured in this order:
+Names (default: all), measured in this order (infrastructure first):
   produce  the batching producer against ProducerPerformance
   consume  the consumer loop, with and without validation, against ConsumerPerformance
   stage    read, validate, encode, write, at least once, against Java's clients
@@ -29,6 +29,8 @@ Names (default: all), measured in this order:
            lab's S3 server (fetches kcat once, where apt-get can)
   path     raw → norm → cmd → exec with the real services as processes, at 1,000/s and 10,000/s
   events   what validation, encoding and normalizing cost for one event, without Kafka
+  infrastructure  up and destroy of the stack dev in the latency model's time, beside the longest unavoidable chain and
+           seed 000's sequence; a Gantt chart as SVG and JSON (no brokers; one minute, with --quick too: it is exact)
 
   --brokers 1|3   brokers to start; with 3 everything is replicated three times (default 1)
   --quick         one short round each: shows that it works, its figures are rough (about 4 minutes)

@@ -4,6 +4,8 @@ import type { Comparison } from "./bus.ts";
 import type { ArchiveResult } from "./archive-parts.ts";
 import type { PathResult } from "./path.ts";
 import { describeArchive } from "./report-archive.ts";
+import { describeInfrastructure } from "./report-infrastructure.ts";
+import type { InfrastructureResult } from "./infrastructure.ts";
 import { table, verdict } from "./table.ts";
 import { describeTarget, meets, pathTargets } from "./targets.ts";
 import type { EventCosts } from "./worker-options.ts";
@@ -30,6 +32,7 @@ export interface BenchReport {
   archive: ArchiveResult | undefined;
   paths: PathResult[];
   costs: EventCosts;
+  infrastructure: InfrastructureResult | undefined;
   /** Measurements that did not come to an end, in words. */
   failures: string[];
 }
@@ -111,7 +114,7 @@ function costTable(costs: EventCosts): string {
 
 /** The whole report. */
 export function describeReport({ machine, comparisons, archive, ...rest }: BenchReport): string {
-  const { paths, costs, failures } = rest;
+  const { paths, costs, failures, infrastructure } = rest;
   const { at, node, java, kafka, cpu, cores, memoryGiB, brokers, quick, loadBefore } = machine;
   const parts = [
     `${at}; ${cores} × ${cpu}, ${memoryGiB} GiB; Node ${node}, ${java}, Kafka ${kafka}, ` +
@@ -122,6 +125,7 @@ export function describeReport({ machine, comparisons, archive, ...rest }: Bench
   if (archive !== undefined) parts.push(describeArchive(archive));
   for (const path of paths) parts.push(pathTables(path));
   if (costs.length > 0) parts.push(costTable(costs));
+  if (infrastructure !== undefined) parts.push(describeInfrastructure(infrastructure));
   if (failures.length > 0) parts.push(failures.map((failure) => `FAILED: ${failure}`).join("\n"));
   return parts.join("\n\n");
 }

@@ -35,6 +35,17 @@ export const archiveTargets = {
   seal: { kind: "most", bound: 10 },
 } as const satisfies Record<string, Target>;
 
+/**
+ * The infrastructure, in model time: `up` ÷ the longest unavoidable chain; seed 000's sequence ÷ `up`; seconds of a
+ * `destroy` after the seal; API requests of an `up` of four nodes.
+ */
+export const infrastructureTargets = {
+  upToChain: { kind: "most", bound: 1.05 },
+  sequentialToUp: { kind: "least", bound: 2 },
+  destroySeconds: { kind: "most", bound: 60 },
+  requests: { kind: "most", bound: 250 },
+} as const satisfies Record<string, Target>;
+
 /** Whether a figure keeps to its target; NaN never does. */
 export function meets(target: Target, figure: number): boolean {
   return target.kind === "least" ? figure >= target.bound : figure <= target.bound;

@@ -53,7 +53,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
   const provider = new hcloud.Provider("hcloud", {
     token: secrets.hcloudToken,
     pollFunction: "constant",
-    pollInterval: "1s",
+    pollInterval: "500ms",
     ...(config.hcloudEndpoint === undefined ? {} : { endpoint: config.hcloudEndpoint }),
   });
   const onHetzner = { providers: { hcloud: provider } };

@@ -9,10 +9,15 @@ import { parentPort } from "node:worker_threads";
 /** Milliseconds of real time between two looks. */
 const lookEveryMs = 2;
 /** Looks in a row that must have seen the same. */
-const looks = 4;
+const looks = 10;
 
 const ownThread = readlinkSync("/proc/thread-self").split("/").at(-1) ?? "";
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
+
+/** The kernel's threads that hand packets over where a processor is busy: what they hold has reached nobody yet. */
+const packetThreads = readdirSync("/proc").filter(
+  (pid) => /^\d+$/.test(pid) && readOrNothing(`/proc/${pid}/comm`).startsWith("ksoftirqd/"),
+);
 
 /** This process and everything that it started, by asking every process for its parent. */
 function family(): string[] {
@@ -48,6 +53,9 @@ function threadsOf(pid: string): string[] {
 /** How often each thread was given a processor; undefined when one is running or would like to. */
 function sight(pids: readonly string[]): string | undefined {
   const parts: string[] = [];
+  for (const pid of packetThreads) {
+    if (/^\d+ \(\S+\) [RD]/.test(readOrNothing(`/proc/${pid}/stat`))) return undefined;
+  }
   for (const pid of pids) {
     for (const thread of threadsOf(pid)) {
       if (thread === ownThread) continue;
