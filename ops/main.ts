@@ -1,5 +1,6 @@
 /** `npm run --silent trading -- <command>`: what surrounds the trading day, from any machine. */
 import { Command, CommanderError } from "commander";
+import { registerAdmit } from "./admit/index.ts";
 import { registerArchive } from "./archive/index.ts";
 import { registerClose, registerOpen } from "./cluster/commands.ts";
 import { exitCodes } from "./exit-codes.ts";
@@ -21,6 +22,7 @@ const program = new Command("trading")
   )
   .showHelpAfterError("(--help tells what is possible)");
 registerPlan(program);
+registerAdmit(program);
 registerOpen(program);
 registerClose(program);
 registerArchive(program);

@@ -28,8 +28,11 @@ export interface Run {
 
 /** Work that takes longer shows how far it is, this often. */
 const progressEveryMs = 2_000;
-/** A request that hangs must not hold up whoever wants out. */
-const interruptGraceMs = 10_000;
+/** What a command may differ in from the others. */
+export interface RunOptions {
+  /** How long (ms) it may take after the first Ctrl-C: what hangs must not hold up whoever wants out. Default: 10,000. */
+  interruptGraceMs?: number;
+}
 
 /**
  * Makes the handler of a command.
@@ -39,6 +42,7 @@ const interruptGraceMs = 10_000;
  */
 export function runs<Args extends unknown[]>(
   work: (run: Run, ...args: Args) => Promise<ExitCode>,
+  { interruptGraceMs = 10_000 }: RunOptions = {},
 ): (...args: Args) => Promise<void> {
   return async (...args) => {
     const abort = new AbortController();

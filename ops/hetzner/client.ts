@@ -64,6 +64,11 @@ export interface ListFilter {
   name?: string;
 }
 
+export interface ActOptions {
+  /** Whether what passes by itself is tried again; false where the body may be out of date by then. Default: true. */
+  retry?: boolean;
+}
+
 export interface RemoveOptions {
   /**
    * How long (ms) `resource_in_use` is tried again: a firewall counts as applied for a moment after its server is gone.
@@ -79,6 +84,11 @@ const passing: readonly string[] = ["rate_limit_exceeded", "conflict", "locked",
 const rowsPerPage = 50;
 /** As the official clients ask. */
 const actionsPerLook = 25;
+
+/** Whether the same request may succeed a little later. */
+export function passesByItself({ code, status }: HetznerApiError): boolean {
+  return passing.includes(code) || status >= 500;
+}
 
 const errorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 const pageBody = z.object({
@@ -155,14 +165,25 @@ export class HetznerClient {
    * @param body only what may be repeated: an answer that got lost means that it is sent again
    * @throws HetznerApiError; HetznerActionError
    */
-  async act(kind: ResourceKind, id: number, command: string, body: object = {}): Promise<void> {
-    const started = await this.#request("POST", `/${kind}/${id}/actions/${command}`, actionsBody, body);
+  async act(
+    kind: ResourceKind,
+    id: number,
+    command: string,
+    body: object = {},
+    options: ActOptions = {},
+  ): Promise<void> {
+    const path = `/${kind}/${id}/actions/${command}`;
+    const started = await this.#request("POST", path, actionsBody, body, options.retry);
     await this.waitFor(actionsOf(started));
   }
 
   /** Replaces all rules of a firewall and waits until they hold. @throws HetznerApiError; HetznerActionError */
-  async setFirewallRules(id: number, rules: readonly NewFirewallRule[]): Promise<void> {
-    await this.act("firewalls", id, "set_rules", { rules });
+  async setFirewallRules(
+    id: number,
+    rules: readonly NewFirewallRule[],
+    options: ActOptions = {},
+  ): Promise<void> {
+    await this.act("firewalls", id, "set_rules", { rules }, options);
   }
 
   /**
@@ -251,14 +272,19 @@ export class HetznerClient {
   }
 
   /** One request, repeated while what refuses it passes by itself. */
-  async #request<T>(method: Method, path: string, schema: z.ZodType<T>, body?: object): Promise<T> {
+  async #request<T>(
+    method: Method,
+    path: string,
+    schema: z.ZodType<T>,
+    body?: object,
+    retry = true,
+  ): Promise<T> {
     const until = performance.now() + this.#patience.retryDeadlineMs;
     for (let attempt = 1; ; attempt += 1) {
       this.#signal?.throwIfAborted();
       const answer = await this.#send(method, path, schema, body, attempt);
       if (!(answer instanceof HetznerApiError)) return answer;
-      const passes = passing.includes(answer.code) || answer.status >= 500;
-      if (!passes || performance.now() >= until) throw answer;
+      if (!retry || !passesByItself(answer) || performance.now() >= until) throw answer;
       await this.#pause(attempt);
     }
   }

@@ -5,7 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { parse, YAMLParseError } from "yaml";
-import { parseStackValues, projectName, StackConfigError } from "../../stacks/config.ts";
+import { parseStackValues, StackConfigError } from "../../stacks/config.ts";
 import { secretsSchema, type StackValues, valuesSchema } from "../../stacks/config-schema.ts";
 import { UsageError } from "../run.ts";
 import { HetznerClient, type HetznerPatience } from "./client.ts";
@@ -86,7 +86,7 @@ export function openHetzner(
   ];
   if (!token.success || !endpoint.success)
     throw new UsageError(
-      `It is not known which Hetzner project to use:\n${mistakes.join("\n")}\nSet these variables for ${projectName}.`,
+      `It is not known which Hetzner project to use:\n${mistakes.join("\n")}\nSet these variables; the stack's own token is encrypted and not read here.`,
     );
   return new HetznerClient({ endpoint: endpoint.data ?? hetznerEndpoint, token: token.data, ...options });
 }
