@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { labDirectories } from "./directories.ts";
 import { describeError, exitCodes, LabError } from "./errors.ts";
+import { hetznerArguments, hetznerUsage, readHetznerOptions } from "./hetzner/options.ts";
 import { type PartName, partNames, type PartOptions, startPart } from "./parts.ts";
 import { checkPrerequisites } from "./prerequisites.ts";
 import { ProcessRegistry } from "./processes.ts";
@@ -17,7 +18,7 @@ Parts: hetzner   the Hetzner Cloud API, simulated: an empty project
        s3        a real S3 server with the archives of this clone's days
 
   --port N              port to listen on (kafka: the first of three); default: a free one
-  --latency fast|model  hetzner: how long its actions take (default fast: under a second)
+${hetznerUsage}
 ${venueUsage}
   --help                this text
 
@@ -36,7 +37,7 @@ function parsePart(
       allowPositionals: true,
       options: {
         port: { type: "string" },
-        latency: { type: "string" },
+        ...hetznerArguments,
         ...venueArguments,
         help: { type: "boolean", short: "h", default: false },
       },
@@ -51,20 +52,21 @@ function parsePart(
     faults.push(
       `part: found ${JSON.stringify(parsed.positionals.join(" "))}, expected one of ${partNames.join(", ")}`,
     );
-  const { port, latency } = parsed.values;
+  const { port, ...values } = parsed.values;
   const highest = part === "kafka" ? 65_533 : 65_535;
   if (port !== undefined && (!/^\d+$/.test(port) || Number(port) < 1 || Number(port) > highest))
     faults.push(`--port: found ${JSON.stringify(port)}, expected a whole number from 1 to ${highest}`);
-  if (latency !== undefined && part !== "hetzner") faults.push("--latency: only the hetzner part has it");
-  if (latency !== undefined && latency !== "fast" && latency !== "model")
-    faults.push(`--latency: found ${JSON.stringify(latency)}, expected fast or model`);
-  const venues = readVenueOptions(part ?? "", parsed.values, faults);
+  const hetzner = readHetznerOptions(part ?? "", values, faults);
+  // The simulator's --faults names a file, the venues' is a list.
+  const { faults: list, ...others } = values;
+  const venueValues = part === "hetzner" || list === undefined ? others : { ...others, faults: list };
+  const venues = readVenueOptions(part ?? "", venueValues, faults);
   if (faults.length > 0 || part === undefined) return fail(`Wrong usage:\n  ${faults.join("\n  ")}`);
   return {
     part,
     options: {
       port: port === undefined ? undefined : Number(port),
-      latency: latency as PartOptions["latency"],
+      hetzner,
       ...venues,
     },
   };

@@ -6,6 +6,7 @@ import { randomInt } from "node:crypto";
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { startHetzner } from "./hetzner/index.ts";
+import type { HetznerOptions } from "./hetzner/options.ts";
 import { installKafka, startKafka } from "./kafka/index.ts";
 import { acquireLock, type ReleaseLock } from "./lock.ts";
 import { installObjectStore, startObjectStore } from "./objectstore/index.ts";
@@ -30,8 +31,8 @@ export interface RunningPart {
 export interface PartOptions {
   /** TCP port (for Kafka the first of three, for S3 the S3 API's); default: a free one. */
   port?: number;
-  /** Hetzner only: `fast` (default) answers in under a second, `model` takes as long as the real cloud. */
-  latency?: "fast" | "model";
+  /** Hetzner only: how fast its time passes, what can be ordered, and what goes wrong. */
+  hetzner?: HetznerOptions;
   /** Alpaca only: how it behaves, and what goes wrong. */
   alpaca?: AlpacaOptions;
   /** NEAR only: how it behaves, and what goes wrong. */
@@ -50,8 +51,9 @@ function randomClusterId(): string {
 
 type Running<Start extends (...args: never[]) => Promise<unknown>> = Awaited<ReturnType<Start>>;
 
-export function announceHetzner({ endpoint, token, sshPort }: Running<typeof startHetzner>): Announcement {
-  return { ready: true, part: "hetzner", endpoint, token, sshPort };
+export function announceHetzner(hetzner: Running<typeof startHetzner>): Announcement {
+  const { endpoint, token, sshPort, control } = hetzner;
+  return { ready: true, part: "hetzner", endpoint, token, sshPort, control };
 }
 
 export function announceKafka({ brokers, pids }: Running<typeof startKafka>): Announcement {
@@ -136,7 +138,7 @@ export async function startPart(part: PartName, options: PartOptions): Promise<R
     case "s3":
       return startObjectStorePart(options);
     case "hetzner": {
-      const hetzner = await startHetzner({ port: options.port, latency: options.latency });
+      const hetzner = await startHetzner({ ...options.hetzner, port: options.port });
       return { announcement: announceHetzner(hetzner), stop: () => hetzner.close() };
     }
     case "alpaca": {

@@ -8,6 +8,12 @@ export type StockChanges = Readonly<Record<string, Readonly<Record<string, Avail
 /** A change of the stock names something that is not there. */
 export class StockError extends Error {
   override readonly name = "StockError";
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super(`Hetzner simulator: wrong stock: ${mistakes.join("; ")}`);
+    this.mistakes = mistakes;
+  }
 }
 
 /** The stock of all locations. */
@@ -32,7 +38,7 @@ export class Stock {
         return [`${type} is not offered in ${location}`];
       return [];
     });
-    if (mistakes.length > 0) throw new StockError(`Hetzner simulator: wrong stock: ${mistakes.join("; ")}`);
+    if (mistakes.length > 0) throw new StockError(mistakes);
     for (const { type, location, availability } of wanted)
       this.#changed.set(`${type} ${location}`, availability);
   }

@@ -70,8 +70,7 @@ export class Faults {
     const twice = ids.find(
       (id, index) => ids.indexOf(id) !== index || this.#rules.some((other) => other.id === id),
     );
-    if (twice !== undefined)
-      throw new FaultPlanError(`Hetzner simulator: wrong fault plan: a rule with the id '${twice}' exists`);
+    if (twice !== undefined) throw new FaultPlanError([`a rule with the id '${twice}' exists`]);
     this.#seed = seed ?? this.#seed;
     this.#rules.push(...added);
     return ids;

@@ -90,6 +90,13 @@ export interface FaultPlan {
 /** A fault plan is not one. */
 export class FaultPlanError extends Error {
   override readonly name = "FaultPlanError";
+  /** Each names the field and what is expected there. */
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super(`Hetzner simulator: wrong fault plan: ${mistakes.join("; ")}`);
+    this.mistakes = mistakes;
+  }
 }
 
 const when = z
@@ -163,5 +170,5 @@ export function parseFaultPlan(value: unknown): FaultPlan {
   const parsed = plan.safeParse(value);
   if (parsed.success) return parsed.data;
   const mistakes = parsed.error.issues.map(({ path, message }) => `${path.join(".") || "plan"}: ${message}`);
-  throw new FaultPlanError(`Hetzner simulator: wrong fault plan: ${mistakes.join("; ")}`);
+  throw new FaultPlanError(mistakes);
 }
