@@ -30,8 +30,8 @@ export type { EngineClock } from "./clock.ts";
 export * from "./errors.ts";
 export type * from "./events.ts";
 export type { DestroyResult, EngineOptions, PreviewResult, UpResult } from "./options.ts";
-export type { PlannedOperation } from "./planning.ts";
-export type { PropertyChange } from "./property-changes.ts";
+export type { PlannedOperation, RegisteredResource } from "./planning.ts";
+export { type PropertyChange, propertyChanges } from "./property-changes.ts";
 export type { PropertyMap, PropertyValue } from "./properties.ts";
 export type { KubernetesLife } from "./providers/kubernetes-life.ts";
 export { createTreeRenderer, type TreeRenderer, type TreeRendererOptions } from "./tree.ts";
@@ -180,6 +180,7 @@ export async function preview(options: EngineOptions): Promise<PreviewResult> {
     return {
       ...counts,
       operations: [...plan.operations],
+      resources: [...plan.resources],
       outputs: run.parts.mask.applyToMap(masked(plan.outputs) as PropertyMap),
       milliseconds: performance.now() - began,
     };

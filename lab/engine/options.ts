@@ -1,7 +1,7 @@
 import type { ProcessRegistry } from "../processes.ts";
 import type { EngineClock } from "./clock.ts";
 import type { Counts, EngineEvent } from "./events.ts";
-import type { PlannedOperation } from "./planning.ts";
+import type { PlannedOperation, RegisteredResource } from "./planning.ts";
 import type { PropertyMap } from "./properties.ts";
 import type { KubernetesLife } from "./providers/kubernetes-life.ts";
 
@@ -54,6 +54,8 @@ export interface UpResult extends Counts {
 export interface PreviewResult extends Counts {
   /** Each resource of a provider, in the order in which the program asks for it; deletions at the end. */
   operations: PlannedOperation[];
+  /** Everything that the program asks for, components included, in no order: the program's graph. */
+  resources: RegisteredResource[];
   /** The stack's outputs as far as they are known: else `[unknown]`, and `[secret]` for secrets. */
   outputs: PropertyMap;
   milliseconds: number;

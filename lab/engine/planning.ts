@@ -9,7 +9,7 @@ import { applyIgnoreChanges } from "./differences.ts";
 import { EngineError } from "./errors.ts";
 import { declared, type Goal } from "./goal.ts";
 import { checkInputs, guardOutputs } from "./inputs.ts";
-import { plainMap, type PropertyMap, unknownValue } from "./properties.ts";
+import { masked, plainMap, type PropertyMap, unknownValue } from "./properties.ts";
 import { type PropertyChange, propertyChanges } from "./property-changes.ts";
 import type { ResourceDefinition } from "./provider.ts";
 import { NotAcceptingError, type Registered, type Registrar } from "./registrar.ts";
@@ -32,10 +32,33 @@ export interface PlannedOperation {
   reason?: string;
 }
 
+/** One resource as the program asked for it, component or not. */
+export interface RegisteredResource {
+  urn: string;
+  type: string;
+  name: string;
+  custom: boolean;
+  parent?: string;
+  /** URN of the provider that the program named. */
+  provider?: string;
+  /** As the program gave them; secrets as `[secret]`, what only an operation tells as `[unknown]`. */
+  inputs: PropertyMap;
+  dependencies: string[];
+  /** By input, where it came from. */
+  propertyDependencies: Record<string, string[]>;
+  deletedWith?: string;
+  ignoreChanges: string[];
+  replaceOnChanges: string[];
+  additionalSecretOutputs: string[];
+  /** `protect`, `retainOnDelete`, `deleteBeforeReplace`, `aliases` and `customTimeouts`, where they are given. */
+  options: PropertyMap;
+}
+
 export class Plan implements Registrar {
   readonly #run: Run;
   readonly #registry: Registry;
   readonly #operations: PlannedOperation[] = [];
+  readonly #resources: RegisteredResource[] = [];
   /** What would be deleted before its replacement, and is not registered again yet. */
   readonly #deletedFirst = new Map<string, ResourceRecord>();
   readonly #pending = new Set<Promise<unknown>>();
@@ -51,6 +74,11 @@ export class Plan implements Registrar {
   /** In the order in which the program asked; deletions at the end. */
   get operations(): readonly PlannedOperation[] {
     return this.#operations;
+  }
+
+  /** All that the program asked for, components and the stack included. */
+  get resources(): readonly RegisteredResource[] {
+    return this.#resources;
   }
 
   async settled(): Promise<void> {
@@ -89,6 +117,7 @@ export class Plan implements Registrar {
     try {
       this.#registry.enter(goal);
       for (const value of Object.values(goal.inputs)) this.#run.parts.mask.addFrom(value);
+      this.#resources.push(this.#asked(urn, goal));
       if (goal.custom) return await this.#track(this.#custom(urn, goal));
     } catch (error) {
       this.#fail(urn, goal, error);
@@ -96,6 +125,32 @@ export class Plan implements Registrar {
     const record: ResourceRecord = { ...declared(urn, goal, goal.inputs), id: "", outputs: {} };
     this.#put(record, this.#find(urn));
     return { urn, id: "", outputs: goal.inputs };
+  }
+
+  #asked(urn: string, goal: Goal): RegisteredResource {
+    const { type, name, custom, parent, provider, deletedWith, customTimeouts, aliases } = goal;
+    return {
+      urn,
+      type,
+      name,
+      custom,
+      ...(parent === undefined ? {} : { parent }),
+      ...(provider === undefined ? {} : { provider: provider.slice(0, provider.lastIndexOf("::")) }),
+      inputs: this.#run.parts.mask.applyToMap(masked(goal.inputs) as PropertyMap),
+      dependencies: goal.dependencies,
+      propertyDependencies: goal.propertyDependencies,
+      ...(deletedWith === undefined ? {} : { deletedWith }),
+      ignoreChanges: goal.ignoreChanges,
+      replaceOnChanges: goal.replaceOnChanges,
+      additionalSecretOutputs: goal.additionalSecretOutputs,
+      options: {
+        ...(goal.protect ? { protect: true } : {}),
+        ...(goal.retainOnDelete ? { retainOnDelete: true } : {}),
+        ...(goal.deleteBeforeReplace === undefined ? {} : { deleteBeforeReplace: goal.deleteBeforeReplace }),
+        ...(customTimeouts === undefined ? {} : { customTimeouts: { ...customTimeouts } }),
+        ...(aliases.length === 0 ? {} : { aliases: aliases.map((alias) => ({ ...alias })) }),
+      },
+    };
   }
 
   async #custom(urn: string, goal: Goal): Promise<Registered> {
