@@ -12,6 +12,8 @@ export const kafkaFacts = {
   /** Service that clients connect to: `kafka-bootstrap.kafka.svc.cluster.local:9092`. */
   bootstrapService: "kafka-bootstrap",
   heap: "2048m",
+  /** Volume of a broker that is alone. k3s's local-path does not enforce it: the server's disk is the limit. */
+  loneBrokerStorage: "40Gi",
   requests: { cpu: "1000m", memory: "2Gi" },
   limits: { cpu: "2000m", memory: "2500Mi" },
 } as const;

@@ -57,6 +57,32 @@ test("three combined nodes with the resources, heap and storage of seed 000", ()
   assert.deepEqual(spec.jvmOptions, { "-Xms": "2048m", "-Xmx": "2048m" });
 });
 
+test("a broker that is alone keeps its log on a volume, which outlives its pod", async () => {
+  const single = await record(() => {
+    const { k3s, settings } = exampleCluster("dev", "single-node");
+    new Kafka("kafka", {
+      k3s,
+      namespace: settings.namespaces.kafka,
+      placement: placementOf("single-node"),
+      replication: defaultReplication["single-node"],
+    });
+  });
+  const spec = single.one("kubernetes:kafka.strimzi.io/v1:KafkaNodePool").inputs["spec"] as PoolSpec;
+  assert.equal(spec.replicas, 1);
+  assert.deepEqual(spec.storage, {
+    type: "jbod",
+    volumes: [
+      { id: 0, kraftMetadata: "shared", type: "persistent-claim", class: "local-path", size: "40Gi" },
+    ],
+  });
+  const { affinity } = spec.template.pod;
+  assert.deepEqual(
+    affinity.nodeAffinity["requiredDuringSchedulingIgnoredDuringExecution"]?.nodeSelectorTerms[0]
+      ?.matchExpressions,
+    [{ key: "kubernetes.io/hostname", operator: "In", values: ["k3s-control"] }],
+  );
+});
+
 test("one broker a node, on kafka-0..2 only", () => {
   const { affinity } = (
     recording.one("kubernetes:kafka.strimzi.io/v1:KafkaNodePool").inputs["spec"] as PoolSpec

@@ -47,6 +47,12 @@ export class Kafka extends pulumi.ComponentResource {
       { parent: this, dependsOn: [operator] },
     );
 
+    // A pod that the operator replaces comes back empty and is filled by the others. Where there are no others, what it
+    // had must outlive it.
+    const storage =
+      placement.brokers.length > 1
+        ? ({ type: "ephemeral" } as const)
+        : ({ type: "persistent-claim", class: "local-path", size: kafkaFacts.loneBrokerStorage } as const);
     const pool = new KafkaNodePool(
       `${name}-nodes`,
       {
@@ -54,7 +60,7 @@ export class Kafka extends pulumi.ComponentResource {
         spec: {
           replicas: placement.brokers.length,
           roles: ["controller", "broker"],
-          storage: { type: "jbod", volumes: [{ id: 0, type: "ephemeral", kraftMetadata: "shared" }] },
+          storage: { type: "jbod", volumes: [{ id: 0, kraftMetadata: "shared", ...storage }] },
           resources: { requests: kafkaFacts.requests, limits: kafkaFacts.limits },
           jvmOptions: { "-Xms": kafkaFacts.heap, "-Xmx": kafkaFacts.heap },
           template: {

@@ -38,6 +38,14 @@ test("four servers with the names, types, addresses and roles of seed 000", asyn
   }
 });
 
+test("a single node is the control plane's server, with its name and address", async () => {
+  const recording = await record(() => exampleCluster("dev", "single-node"));
+  const { inputs } = recording.one("hcloud:index/server:Server");
+  assert.equal(inputs["name"], "dev-k3s-control");
+  assert.equal((inputs["labels"] as Record<string, string>)["role"], "k3s-control");
+  assert.equal((inputs["networks"] as { ip: string }[])[0]?.ip, "10.0.1.1");
+});
+
 test("an up in the middle of the day cannot replace a machine", async () => {
   const recording = await record(() => exampleCluster());
   for (const server of recording.all("hcloud:index/server:Server")) {

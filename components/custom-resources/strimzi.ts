@@ -16,7 +16,9 @@ export interface KafkaNodePoolSpec {
   roles: ("controller" | "broker")[];
   storage: {
     type: "jbod";
-    volumes: { id: number; type: "ephemeral"; sizeLimit?: string; kraftMetadata?: "shared" }[];
+    volumes: ({ id: number; kraftMetadata?: "shared" } & (
+      { type: "ephemeral"; sizeLimit?: string } | { type: "persistent-claim"; class: string; size: string }
+    ))[];
   };
   resources: { requests: Quantities; limits: Quantities };
   jvmOptions: { "-Xms": string; "-Xmx": string };

@@ -3,11 +3,13 @@ import * as hcloud from "@pulumi/hcloud";
 import { ClusterIdentity, labels } from "../cluster-identity.ts";
 import { K3sBootstrap } from "../k3s-bootstrap.ts";
 import { K3s } from "../k3s.ts";
+import { defaultReplication } from "../kafka-facts.ts";
 import { Network } from "../network.ts";
 import { Nodes } from "../nodes.ts";
+import type { Profile } from "../profile.ts";
 import { Settings } from "../settings.ts";
 
-export function exampleCluster(stack = "dev") {
+export function exampleCluster(stack = "dev", profile: Profile = "cluster") {
   const identity = new ClusterIdentity("cluster", { stack, businessDate: "2025-10-14", openHours: 2 });
   const labelled = (role: string) => labels(stack, identity, role);
   const provider = new hcloud.Provider("hcloud", { token: "t".repeat(64) });
@@ -22,11 +24,12 @@ export function exampleCluster(stack = "dev") {
     },
     onHetzner,
   );
-  const bootstrap = new K3sBootstrap("bootstrap", { stack, labels: labelled }, onHetzner);
+  const bootstrap = new K3sBootstrap("bootstrap", { stack, labels: labelled, profile }, onHetzner);
   const nodes = new Nodes(
     "nodes",
     {
       stack,
+      profile,
       network,
       location: "nbg1",
       brokerServerType: "cpx32",
@@ -43,7 +46,7 @@ export function exampleCluster(stack = "dev") {
     stack,
     identity,
     kafkaBootstrapServers: "kafka-bootstrap.kafka.svc.cluster.local:9092",
-    replication: { replicationFactor: 3, minInsyncReplicas: 2 },
+    replication: defaultReplication[profile],
     archive: { endpoint: "https://s3.example.com", region: "fsn1", bucket: "archive" },
     venues: {
       alpaca: {
