@@ -231,7 +231,8 @@ export class Machine {
     this.stage = "downloading k3s";
     if (!(await this.#take("install_k3s", power))) return "power was cut";
     this.node.config = config;
-    this.#containerd = true;
+    // The control plane's own start must not wait for anything: its images come through its k3s.
+    this.#containerd = config.role === "agent";
     void this.#pullImages(power);
     const { nodeIp } = config;
     if (nodeIp !== undefined) {
