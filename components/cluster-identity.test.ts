@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ClusterIdentity } from "./cluster-identity.ts";
+import { ClusterIdentity, demandSameProfile } from "./cluster-identity.ts";
 import { record } from "./testing/recording.ts";
 
 test("by default the business date is that of the session that goes on or comes next", async () => {
@@ -44,4 +44,26 @@ test("id, date and deadline are fixed when first created", async () => {
   assert.equal(seen["businessDate"], "2025-10-14");
   assert.equal(seen["expiresAt"], "1760450400");
   assert.equal(seen["archivePrefix"], `dev/2025-10-14/${seen["clusterId"]}/`);
+});
+
+test("the identifier keeps a profile other than the usual one", async () => {
+  const recording = await record(() => {
+    new ClusterIdentity("cluster", { stack: "dev", profile: "single-node", openHours: 2 });
+  });
+  const { keepers } = recording.one("random:index/randomString:RandomString").inputs;
+  assert.equal((keepers as { profile?: string }).profile, "single-node");
+});
+
+test("machines other than those of the first up are refused", () => {
+  demandSameProfile(undefined, "cluster");
+  demandSameProfile({ businessDate: "2025-10-14" }, "cluster");
+  demandSameProfile({ profile: "single-node" }, "single-node");
+  assert.throws(
+    () => demandSameProfile({ profile: "single-node" }, "cluster"),
+    /Set trading:profile to single-node/,
+  );
+  assert.throws(
+    () => demandSameProfile({}, "single-node"),
+    /would be removed\. Set trading:profile to cluster/,
+  );
 });

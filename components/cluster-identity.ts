@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { businessDateAt } from "../services/catalog.ts";
+import type { Profile } from "./profile.ts";
 
 export interface ClusterIdentityArgs {
   /** Name of the stack, for example `dev`. */
@@ -10,6 +11,8 @@ export interface ClusterIdentityArgs {
    * or comes next, so never a weekend or holiday.
    */
   businessDate?: string | undefined;
+  /** Which machines there are; fixed like the others. Default: `cluster`. */
+  profile?: Profile;
   /** Hours from now to `expiresAt`. */
   openHours: number;
   /** The present moment; tests give their own. Default: now. */
@@ -17,7 +20,24 @@ export interface ClusterIdentityArgs {
 }
 
 /**
- * Who this cluster is. All three facts are fixed when the cluster is first created and stay through every
+ * Refuses machines other than those that a cluster was created with.
+ * @param keepers what the cluster's identifier keeps; a `cluster` is not written there
+ * @throws RunError which ends the program with this message alone
+ */
+export function demandSameProfile(
+  keepers: Readonly<Record<string, string>> | undefined,
+  profile: Profile,
+): void {
+  const first = keepers?.["profile"] ?? "cluster";
+  if (first === profile) return;
+  throw new pulumi.RunError(
+    `trading:profile is ${profile}, but this cluster was created with ${first}: its brokers and what they hold ` +
+      `would be removed. Set trading:profile to ${first}, or close the day first (pulumi destroy, which seals).`,
+  );
+}
+
+/**
+ * Who this cluster is. All facts are fixed when the cluster is first created and stay through every
  * later `up`: they are kept in the identifier's `keepers`, whose changes are ignored.
  */
 export class ClusterIdentity extends pulumi.ComponentResource {
@@ -32,7 +52,7 @@ export class ClusterIdentity extends pulumi.ComponentResource {
 
   constructor(name: string, args: ClusterIdentityArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:ClusterIdentity", name, {}, opts);
-    const now = args.now ?? new Date();
+    const { now = new Date(), profile = "cluster" } = args;
 
     const identifier = new random.RandomString(
       `${name}-cluster-id`,
@@ -43,6 +63,7 @@ export class ClusterIdentity extends pulumi.ComponentResource {
         keepers: {
           businessDate: args.businessDate ?? businessDateAt(now),
           expiresAt: String(Math.floor(now.getTime() / 1000) + args.openHours * 3600),
+          ...(profile === "cluster" ? {} : { profile }),
         },
       },
       { parent: this, ignoreChanges: ["keepers"] },
@@ -54,7 +75,11 @@ export class ClusterIdentity extends pulumi.ComponentResource {
         if (value === undefined) throw new Error(`the cluster's identifier has lost its ${key}`);
         return value;
       });
-    this.clusterId = pulumi.interpolate`${identifier.result}A`;
+    // Whatever is created has the id in its labels or comes after what has, so that nothing is done without this check.
+    this.clusterId = pulumi.all([identifier.result, identifier.keepers]).apply(([result, keepers]) => {
+      demandSameProfile(keepers, profile);
+      return `${result}A`;
+    });
     this.businessDate = kept("businessDate");
     this.expiresAt = kept("expiresAt");
     this.archivePrefix = pulumi.interpolate`${args.stack}/${this.businessDate}/${this.clusterId}/`;

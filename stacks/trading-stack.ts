@@ -45,6 +45,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
   const identity = new ClusterIdentity("cluster", {
     stack,
     businessDate: config.businessDate,
+    profile,
     openHours: config.openHours,
   });
   const labelled = (role: string) => labels(stack, identity, role);

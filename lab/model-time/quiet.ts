@@ -15,7 +15,7 @@ const entry = `import { register } from ${JSON.stringify(import.meta.resolve("ts
 register();
 await import(${JSON.stringify(new URL("./watcher.ts", import.meta.url).href)});`;
 
-/** Watches the threads of this process and of its descendants. */
+/** Watches the threads of this process and of its descendants, without those that ran before the watch began. */
 export class QuietWatch {
   readonly #worker: Worker;
 

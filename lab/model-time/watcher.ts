@@ -1,5 +1,5 @@
 /**
- * Worker of quiet.ts: looks at the threads of a process and of all its descendants until none of them runs. A process
+ * Worker of quiet.ts: looks at the threads of a process and of its descendants until none of them runs. A process
  * that has been given something to read is made runnable by the kernel in the same moment, so a thread that sleeps through
  * several looks, without having run between them, has nothing to do.
  */
@@ -9,7 +9,7 @@ import { parentPort } from "node:worker_threads";
 /** Milliseconds of real time between two looks. */
 const lookEveryMs = 2;
 /** Looks in a row that must have seen the same. */
-const looks = 10;
+const looks = 6;
 
 const ownThread = readlinkSync("/proc/thread-self").split("/").at(-1) ?? "";
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
@@ -19,8 +19,8 @@ const packetThreads = readdirSync("/proc").filter(
   (pid) => /^\d+$/.test(pid) && readOrNothing(`/proc/${pid}/comm`).startsWith("ksoftirqd/"),
 );
 
-/** This process and everything that it started, by asking every process for its parent. */
-function family(): string[] {
+/** This process and what it started since the watch began, by asking every process for its parent. */
+function family(unwatched: ReadonlySet<string>): string[] {
   const children = new Map<string, string[]>();
   for (const pid of readdirSync("/proc")) {
     if (!/^\d+$/.test(pid)) continue;
@@ -30,9 +30,12 @@ function family(): string[] {
     if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), pid]);
   }
   const found = [String(process.pid)];
-  for (const pid of found) found.push(...(children.get(pid) ?? []));
+  for (const pid of found) found.push(...(children.get(pid) ?? []).filter((child) => !unwatched.has(child)));
   return found;
 }
+
+/** What ran before is a server of the surroundings, with timers of its own. */
+const surroundings = new Set(family(new Set()).slice(1));
 
 function readOrNothing(file: string): string {
   try {
@@ -73,16 +76,16 @@ function sight(pids: readonly string[]): string | undefined {
 function waitUntilQuiet(): void {
   let same = 0;
   let before: string | undefined;
-  let pids = family();
+  let pids = family(surroundings);
   for (;;) {
     const now = sight(pids);
     same = now !== undefined && now === before ? same + 1 : 0;
     if (same >= looks) {
-      const after = family();
+      const after = family(surroundings);
       if (after.join() === pids.join()) return;
       pids = after;
       same = 0;
-    } else if (same === 0) pids = family();
+    } else if (same === 0) pids = family(surroundings);
     before = now;
     Atomics.wait(sleeper, 0, 0, lookEveryMs);
   }

@@ -44,7 +44,7 @@ inWorld(
     await untilDone(world, "up", {
       "bootstrap-administrator": [/\/ssh_keys/, /not known/, /looks for it by name/],
       "network-spread": [/\(maintenance\)/, /run it again later/],
-      "network-network": [/status 503/, /run it again/],
+      "network-private": [/status 503/, /run it again/],
       "network-firewall": [/\(server_error\)/, /run it again/],
       "network-subnet": [/action add_subnet failed: made to fail/],
     });

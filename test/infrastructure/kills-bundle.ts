@@ -44,6 +44,8 @@ export async function bundlePrograms(): Promise<Bundle> {
   // Below the project's folder, where packages are found.
   mkdirSync(labDirectories.root, { recursive: true });
   const directory = mkdtempSync(path.join(labDirectories.root, "kills-"));
+  const remove = (): void => rmSync(directory, { recursive: true, force: true });
+  process.once("exit", remove);
   const [child, program] = ["child.mjs", "program.mjs"].map((name) => path.join(directory, name)) as [
     string,
     string,
@@ -80,9 +82,5 @@ export async function bundlePrograms(): Promise<Bundle> {
       runtime: { name: "nodejs", options: { typescript: false } },
     }),
   );
-  return {
-    child,
-    projectDirectory: directory,
-    remove: () => rmSync(directory, { recursive: true, force: true }),
-  };
+  return { child, projectDirectory: directory, remove };
 }

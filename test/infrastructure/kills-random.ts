@@ -42,13 +42,21 @@ const weighted: readonly KillClock[] = [
   ...(["write", "write", "bucket", "bucket", "ms"] as const),
 ];
 
-/** Chooses a moment, evenly over a whole run of the command; a run that has less to do may end before. */
-export function killMoment(random: Randomness, command: KillableCommand, lengths: Lengths): KillMoment {
+/**
+ * Chooses a moment, evenly over a run of the command.
+ * @param share how much of a whole run is still to be done, from 0 to 1: a run with less to do may end before its moment
+ */
+export function killMoment(
+  random: Randomness,
+  command: KillableCommand,
+  lengths: Lengths,
+  share: number,
+): KillMoment {
   const clock = random.pick(weighted);
   const length = lengths[command === "up" || command === "open" ? "open" : "close"][clock];
   return {
     clock,
-    nth: random.whole(1, Math.max(1, Math.round(length))),
+    nth: random.whole(1, Math.max(1, Math.round(length * share))),
     delayMs: random.chance(0.5) ? 0 : random.whole(1, 60),
     group: random.chance(0.5),
   };

@@ -18,6 +18,8 @@ export interface RoundArguments {
   bundle: Bundle;
 }
 
+/** The simulated archiver answers at once, but on a busy machine at once may be late. */
+const gateTimeoutSeconds = 120;
 /** Servers of the stack `dev`. */
 const nodes = 4;
 
@@ -50,7 +52,8 @@ export class KillRound {
 
   static async start({ store, bundle }: RoundArguments): Promise<KillRound> {
     const ticks = new Ticks();
-    const world = await InfrastructureWorld.start({ store, onAnswer: () => ticks.tick("request") });
+    const onAnswer = (): void => ticks.tick("request");
+    const world = await InfrastructureWorld.start({ store, onAnswer, gateTimeoutSeconds });
     return new KillRound(world, ticks, bundle);
   }
 
@@ -170,21 +173,21 @@ export async function playRound(
 ): Promise<Record<KillableCommand, number>> {
   const random = new Randomness(args.seed);
   const round = await KillRound.start(args);
-  const kill = (command: KillableCommand): Promise<ChildEnd> =>
-    round.run(command, killMoment(random, command, args.lengths));
+  const kill = (command: KillableCommand, share = 1): Promise<ChildEnd> =>
+    round.run(command, killMoment(random, command, args.lengths, share));
   try {
     await kill(random.pick(["up", "open"] as const));
-    for (let more = random.whole(1, 2); more > 0; more--) {
-      if (random.chance(0.15)) round.loseState();
-      await kill(random.pick(["open", "open", "up", "close"] as const));
-    }
-    // A cluster to destroy, in most rounds.
-    if (random.chance(0.6)) await round.run("open");
     for (let more = random.whole(1, 3); more > 0; more--) {
-      await kill(random.pick(["destroy", "close"] as const));
+      if (random.chance(0.15)) round.loseState();
+      await kill(random.pick(["open", "open", "up", "close"] as const), 0.6);
+    }
+    // A whole cluster to destroy.
+    if (random.chance(0.5)) await round.run("open");
+    for (let more = random.whole(1, 4), share = 1; more > 0; more--, share = 0.5) {
+      await kill(random.pick(["destroy", "close"] as const), share);
       if (random.chance(0.15)) round.loseState();
     }
-    if (random.chance(0.2)) await kill("open");
+    if (random.chance(0.2)) await kill("open", 0.6);
     await round.run("close");
     return round.kills;
   } catch (error) {
