@@ -52,7 +52,8 @@ export async function demandFreeWay(
     .catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
       throw new pulumi.RunError(
-        `Cannot ask the Hetzner Cloud API for the servers of stack ${stack}: ${reason}`,
+        `Cannot ask the Hetzner Cloud API for the servers of stack ${stack}: ${reason}\n` +
+          "Check trading:hcloudToken (a read and write token of this project) and trading:hcloudEndpoint.",
       );
     });
   if (servers.length === 0) return;
