@@ -1,11 +1,8 @@
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
-import { privateNetwork } from "./node-plans.ts";
+import { kubernetesApiPort, privateNetwork } from "./node-plans.ts";
 
-export { privateNetwork } from "./node-plans.ts";
-
-/** Port of the Kubernetes API. */
-export const kubernetesApiPort = 6443;
+export { kubernetesApiPort, privateNetwork } from "./node-plans.ts";
 
 export interface NetworkArgs {
   /** Name of the stack; prefix of every name, because names are unique in a Hetzner project. */

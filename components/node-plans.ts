@@ -9,6 +9,9 @@ export const privateNetwork = {
   brokers: ["10.0.1.10", "10.0.1.11", "10.0.1.12"],
 } as const;
 
+/** Port of the Kubernetes API. */
+export const kubernetesApiPort = 6443;
+
 /** One machine of the cluster: its Kubernetes node name, its role and its private address. */
 export interface NodePlan {
   nodeName: "k3s-control" | "kafka-0" | "kafka-1" | "kafka-2";
