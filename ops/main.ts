@@ -6,10 +6,10 @@ import { registerClose, registerOpen } from "./cluster/commands.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { registerPlan } from "./plan/index.ts";
 
-// A reader that went away (`| head`) is no error.
+// A reader that went away (`| head`), or a terminal that was closed, is no error.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE" && error.code !== "EIO") throw error;
   });
 }
 

@@ -16,7 +16,7 @@ export class RefusedError extends Error {
 
 /** What a running command works with. */
 export interface Run {
-  /** Aborted by the first Ctrl-C or SIGTERM; the second one ends the process at once. */
+  /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP; the second one ends the process at once. */
   readonly signal: AbortSignal;
   /** Says how far the work is: shown on standard error once it takes longer than 2 s, then every 2 s at most. */
   progress(line: string): void;
@@ -26,6 +26,8 @@ export interface Run {
   print(text: string): void;
 }
 
+/** Ctrl-C, what ends a CI job, a terminal that was closed. */
+const interrupts = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** Work that takes longer shows how far it is, this often. */
 const progressEveryMs = 2_000;
 /** What a command may differ in from the others. */
@@ -52,7 +54,7 @@ export function runs<Args extends unknown[]>(
       abort.abort(new Error(`interrupted by ${signal}`));
       setTimeout(() => process.exit(exitCodes.interrupted), interruptGraceMs).unref();
     };
-    process.on("SIGINT", interrupt).on("SIGTERM", interrupt);
+    for (const name of interrupts) process.on(name, interrupt);
     let shownAt = performance.now();
     const note = (line: string): void => void process.stderr.write(`${line}\n`);
     const run: Run = {
@@ -68,7 +70,7 @@ export function runs<Args extends unknown[]>(
     try {
       process.exitCode = await work(run, ...args);
     } catch (error) {
-      note(abort.signal.aborted ? "interrupted" : describe(error));
+      note(abort.signal.aborted ? describeInterrupted(error) : describe(error));
       process.exitCode =
         error instanceof UsageError
           ? exitCodes.usage
@@ -76,15 +78,26 @@ export function runs<Args extends unknown[]>(
             ? exitCodes.refused
             : exitCodes.failed;
     } finally {
-      process.off("SIGINT", interrupt).off("SIGTERM", interrupt);
+      for (const name of interrupts) process.off(name, interrupt);
     }
     if (abort.signal.aborted) process.exitCode = exitCodes.interrupted;
   };
 }
 
+/** Whether the program itself made the error, for people. */
+function isForeseen(error: Error): boolean {
+  return !["Error", "TypeError", "RangeError", "ReferenceError", "AbortError", "TimeoutError"].includes(
+    error.name,
+  );
+}
+
 /** A typed error's text alone; what nobody foresaw keeps its stack. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  const foreseen = !["Error", "TypeError", "RangeError", "ReferenceError"].includes(error.name);
-  return foreseen ? error.message : (error.stack ?? error.message);
+  return isForeseen(error) ? error.message : (error.stack ?? error.message);
+}
+
+/** With what the interrupted work says about how it ended: what stays, how to go on. */
+function describeInterrupted(error: unknown): string {
+  return error instanceof Error && isForeseen(error) ? `interrupted: ${error.message}` : "interrupted";
 }

@@ -80,7 +80,7 @@ async function runAdmit(run: Run, command: string[], options: AdmitOptions): Pro
   const { stack } = options;
   const values = readStack(stack);
   // Closing must go on after a Ctrl-C, so this client knows no signal.
-  const client = openHetzner(values);
+  const client = openHetzner(values, { report: run.progress });
   const address = async () =>
     options.address === undefined
       ? ownAddress(parseAddressService(options.addressService), run.signal)
@@ -110,7 +110,13 @@ async function runAdmit(run: Run, command: string[], options: AdmitOptions): Pro
   if (admission.address.endsWith("/128"))
     run.note("warning: the cluster's servers have no public IPv6 address; this opens nothing");
   if (command.length === 0) {
-    await openAdmission(client, stack, admission, portsOf(values), { signal: run.signal });
+    try {
+      await openAdmission(client, stack, admission, portsOf(values), { signal: run.signal });
+    } catch (error) {
+      // Whoever interrupted it does not know whether it was open already.
+      if (run.signal.aborted) await closeAdmissions(client, stack, ({ id }) => id === admission.id);
+      throw error;
+    }
     report(run, [admission], json, "");
     return exitCodes.ok;
   }

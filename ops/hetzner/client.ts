@@ -54,6 +54,8 @@ export interface HetznerClientArguments {
   signal?: AbortSignal | undefined;
   /** What differs from the defaults of {@link HetznerPatience}. */
   patience?: Partial<HetznerPatience> | undefined;
+  /** Told before each repetition what did not work, so that a wait of minutes is no silence. */
+  report?: ((line: string) => void) | undefined;
 }
 
 /** What a list is narrowed to. */
@@ -108,12 +110,14 @@ export class HetznerClient {
   readonly #token: string;
   readonly #signal: AbortSignal | undefined;
   readonly #patience: HetznerPatience;
+  readonly #report: (line: string) => void;
 
-  constructor({ endpoint, token, signal, patience }: HetznerClientArguments) {
+  constructor({ endpoint, token, signal, patience, report = () => undefined }: HetznerClientArguments) {
     this.#endpoint = endpoint.replace(/\/+$/, "");
     this.#token = token;
     this.#signal = signal;
     this.#patience = { ...defaultPatience, ...patience };
+    this.#report = report;
   }
 
   /** All resources of a kind, every page of them, by ascending id. @throws HetznerApiError */
@@ -285,6 +289,9 @@ export class HetznerClient {
       const answer = await this.#send(method, path, schema, body, attempt);
       if (!(answer instanceof HetznerApiError)) return answer;
       if (!retry || !passesByItself(answer) || performance.now() >= until) throw answer;
+      const seconds = Math.ceil((until - performance.now()) / 1_000);
+      const [problem] = answer.message.split("\n", 1);
+      this.#report(`${problem}; trying again for ${seconds} s at most`);
       await this.#pause(attempt);
     }
   }

@@ -8,7 +8,7 @@ import { parse, YAMLParseError } from "yaml";
 import { parseStackValues, StackConfigError } from "../../stacks/config.ts";
 import { secretsSchema, type StackValues, valuesSchema } from "../../stacks/config-schema.ts";
 import { UsageError } from "../run.ts";
-import { HetznerClient, type HetznerPatience } from "./client.ts";
+import { HetznerClient, type HetznerClientArguments } from "./client.ts";
 
 /** Hetzner's own. */
 export const hetznerEndpoint = "https://api.hetzner.cloud/v1";
@@ -65,7 +65,7 @@ export function readStack(stack: string): StackValues {
  */
 export function openHetzner(
   values: Pick<StackValues, "hcloudEndpoint">,
-  options: { signal?: AbortSignal; patience?: Partial<HetznerPatience> } = {},
+  options: Pick<HetznerClientArguments, "signal" | "patience" | "report"> = {},
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): HetznerClient {
   const given = environment["HCLOUD_ENDPOINT"];

@@ -20,7 +20,7 @@ export function registerPlan(program: Command): void {
     .action(
       runs(async (run, { stack, json }: { stack: string; json?: boolean }) => {
         const values = readStack(stack);
-        const client = openHetzner(values, { signal: run.signal });
+        const client = openHetzner(values, { signal: run.signal, report: run.progress });
         const found = await planCapacity(client, stack, values);
         run.print(json ? JSON.stringify(found) : print(found));
         return found.choices.length > 0 ? exitCodes.ok : exitCodes.failed;

@@ -116,6 +116,19 @@ test("an interrupted command is ended, and its machine is shut out", async () =>
   assert.deepEqual(left(), onlyAdmins);
 });
 
+test("interrupted before it is known to be open, it is closed again", async () => {
+  const running = admit("--address", outside);
+  const deadline = performance.now() + 20_000;
+  while (rules().length === adminRules.length) {
+    assert.ok(performance.now() < deadline, "the rules are written");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  running.child.kill("SIGHUP");
+  const { code, output } = await running.ended;
+  assert.equal(code, 130, output);
+  assert.deepEqual(left(), onlyAdmins);
+});
+
 test("opened by one command and closed by another; what is over goes with the next one", async () => {
   const brief = admit("--address", "127.0.0.9", "--for", "1s", "--name", "brief").ended;
   assert.equal((await brief).code, 0);

@@ -170,6 +170,24 @@ describe("faults", () => {
     await client().remove("firewalls", firewall);
   });
 
+  test("whoever waits is told what does not work, and for how long at most", async () => {
+    const told: string[] = [];
+    const busy: FaultRule = {
+      at: "request",
+      path: "/locations",
+      when: { nth: [1, 2] },
+      effect: { kind: "http", status: 503 },
+    };
+    await withFaults([busy], async () => {
+      await client({ report: (line) => void told.push(line) }).locations();
+    });
+    assert.equal(told.length, 2);
+    assert.match(
+      told[0] ?? "",
+      /^Hetzner API: GET \/locations: http_503: \S.*; trying again for (20|19) s at most$/,
+    );
+  });
+
   test("a server whose deletion was done though its answer was lost counts as gone", async () => {
     const id = await newServer("answer-lost");
     const drop: FaultRule = {
