@@ -19,11 +19,11 @@ export interface Run {
   /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP; the second one ends the process at once. */
   readonly signal: AbortSignal;
   /** Says how far the work is: shown on standard error once it takes longer than 2 s, then every 2 s at most. */
-  progress(line: string): void;
+  readonly progress: (line: string) => void;
   /** A line for people on standard error, shown at once: a warning, what will be done. */
-  note(line: string): void;
+  readonly note: (line: string) => void;
   /** The result, on standard output. */
-  print(text: string): void;
+  readonly print: (text: string) => void;
 }
 
 /** Ctrl-C, what ends a CI job, a terminal that was closed. */
