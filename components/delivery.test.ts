@@ -10,6 +10,7 @@ test("the root Application follows Git by itself", async () => {
   const recording = await record(() => {
     new Delivery("delivery", {
       k3s: exampleCluster().k3s,
+      stack: "prod",
       delivery: "gitops",
       repository: {
         repository: "https://git.example.com/a.git",
@@ -33,7 +34,13 @@ test("the root Application follows Git by itself", async () => {
 
 test("direct delivery waits for no pod, so that the export gate is there as soon as services may run", async () => {
   const recording = await record(() => {
-    new Delivery("delivery", { k3s: exampleCluster().k3s, delivery: "direct", images, after: [] });
+    new Delivery("delivery", {
+      k3s: exampleCluster().k3s,
+      stack: "dev",
+      delivery: "direct",
+      images,
+      after: [],
+    });
   });
   const workloads = recording.resources.filter((resource) => resource.parent.includes(":Delivery::"));
   assert.ok(workloads.length > 5);
@@ -46,7 +53,13 @@ test("direct delivery waits for no pod, so that the export gate is there as soon
 test("gitops without a repository is refused", async () => {
   await assert.rejects(
     record(() => {
-      new Delivery("delivery", { k3s: exampleCluster().k3s, delivery: "gitops", images, after: [] });
+      new Delivery("delivery", {
+        k3s: exampleCluster().k3s,
+        stack: "dev",
+        delivery: "gitops",
+        images,
+        after: [],
+      });
     }),
     /needs a repository/,
   );

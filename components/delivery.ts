@@ -2,11 +2,14 @@ import * as pulumi from "@pulumi/pulumi";
 import { Application } from "./custom-resources/argo-cd.ts";
 import { argoCdNamespace } from "./gitops.ts";
 import type { K3s } from "./k3s.ts";
-import { workloadResource } from "./workload-resources.ts";
-import { type Images, services, workloadObjects } from "./workloads.ts";
+import { overlayObjects } from "./overlays.ts";
+import { workloadResources } from "./workload-resources.ts";
+import type { Images, WorkloadObject } from "./workloads.ts";
 
 export interface DeliveryArgs {
   k3s: K3s;
+  /** Name of the stack, and so of the overlay whose objects are applied when delivery is `direct`. */
+  stack: string;
   /** `gitops`: the root Application of Argo CD. `direct`: the same objects, applied by Pulumi. */
   delivery: "gitops" | "direct";
   /** Where the rendered services stand in Git. Needed when delivery is `gitops`. */
@@ -52,20 +55,17 @@ export class Delivery extends pulumi.ComponentResource {
   }
 
   #objects(args: DeliveryArgs): void {
-    for (const service of services) {
-      for (const object of workloadObjects(service, args.images)) {
-        // As with Argo CD, nothing waits for the pods: once services may run, only the export gate is left to
-        // create, and a service that does not start must not keep it from being there.
-        const unawaited: typeof object = {
-          ...object,
-          metadata: { ...object.metadata, annotations: { "pulumi.com/skipAwait": "true" } },
-        };
-        workloadResource(
-          object.kind === "Service" ? `${service.name}-service` : service.name,
-          unawaited,
-          args.k3s.inCluster(this, args.after),
-        );
-      }
+    const byService = new Map<string, WorkloadObject[]>();
+    for (const object of overlayObjects(args.stack, args.images)) {
+      // As with Argo CD, nothing waits for the pods: once services may run, only the export gate is left to
+      // create, and a service that does not start must not keep it from being there.
+      const annotations = { "pulumi.com/skipAwait": "true" };
+      const unawaited: WorkloadObject = { ...object, metadata: { ...object.metadata, annotations } };
+      const { name } = object.metadata;
+      byService.set(name, [...(byService.get(name) ?? []), unawaited]);
+    }
+    for (const objects of byService.values()) {
+      workloadResources(objects, (after) => args.k3s.inCluster(this, [...args.after, ...after]));
     }
   }
 }

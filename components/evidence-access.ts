@@ -18,15 +18,6 @@ export class EvidenceAccess extends pulumi.ComponentResource {
     super("trading:components:EvidenceAccess", name, {}, opts);
     for (const service of catalog.filter(({ keepsEvidence }) => keepsEvidence === true)) {
       const role = `${service.name}-evidence`;
-      const account = new kubernetes.core.v1.ServiceAccount(
-        `${name}-${service.name}`,
-        {
-          metadata: { name: service.name, namespace: service.namespace },
-          // The pod asks for the token itself.
-          automountServiceAccountToken: false,
-        },
-        args.k3s.inCluster(this, [args.namespaces[service.namespace]]),
-      );
       for (const namespace of evidenceNamespaces) {
         const metadata = { name: role, namespace };
         const allowed = new kubernetes.rbac.v1.Role(
@@ -46,9 +37,10 @@ export class EvidenceAccess extends pulumi.ComponentResource {
           {
             metadata,
             roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "Role", name: role },
+            // Comes with the service itself; Kubernetes takes a name that is not there yet.
             subjects: [{ kind: "ServiceAccount", name: service.name, namespace: service.namespace }],
           },
-          args.k3s.inCluster(this, [account, allowed]),
+          args.k3s.inCluster(this, [allowed]),
         );
       }
     }

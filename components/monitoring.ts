@@ -8,9 +8,7 @@ import { kafkaFacts } from "./kafka-facts.ts";
 import type { NodeName } from "./node-plans.ts";
 import { monitoringParts } from "./platform-pods.ts";
 import { prometheusFacts } from "./prometheus-facts.ts";
-import { namespaceNames } from "./settings.ts";
 import { charts } from "./versions.ts";
-import { metricsLabel } from "./workloads.ts";
 
 const { namespace } = prometheusFacts;
 
@@ -70,7 +68,7 @@ export interface MonitoringArgs {
   businessDate: pulumi.Output<string>;
 }
 
-/** Prometheus with its own user interface, what it scrapes, and the rules it watches. */
+/** Prometheus with its own user interface, its sight of Kafka, and the rules it watches. Services bring their own monitors. */
 export class Monitoring extends pulumi.ComponentResource {
   constructor(name: string, args: MonitoringArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:Monitoring", name, {}, opts);
@@ -98,18 +96,6 @@ export class Monitoring extends pulumi.ComponentResource {
     );
     const options = k3s.inCluster(this, [definitions]);
 
-    new PodMonitor(
-      `${name}-services`,
-      {
-        metadata: { name: "services", namespace },
-        spec: {
-          selector: { matchLabels: metricsLabel },
-          namespaceSelector: { matchNames: namespaceNames },
-          podMetricsEndpoints: [{ port: "http", path: "/metrics" }],
-        },
-      },
-      options,
-    );
     new PodMonitor(
       `${name}-kafka`,
       {

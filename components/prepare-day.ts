@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { K3s } from "./k3s.ts";
-import { workloadResource } from "./workload-resources.ts";
+import { workloadResources } from "./workload-resources.ts";
 import { type Images, jobs, workloadObjects } from "./workloads.ts";
 
 export interface PrepareDayArgs {
@@ -18,9 +18,9 @@ export class PrepareDay extends pulumi.ComponentResource {
   constructor(name: string, args: PrepareDayArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:PrepareDay", name, {}, opts);
     for (const job of jobs) {
-      for (const object of workloadObjects(job, args.images)) {
-        workloadResource(job.name, object, args.k3s.inCluster(this, args.after));
-      }
+      workloadResources(workloadObjects(job, args.images), (after) =>
+        args.k3s.inCluster(this, [...args.after, ...after]),
+      );
     }
     this.registerOutputs({});
   }

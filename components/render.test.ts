@@ -4,7 +4,8 @@ import path from "node:path";
 import test from "node:test";
 import { parse, parseAllDocuments } from "yaml";
 import { readStackFiles, render } from "./render.ts";
-import { services } from "./workloads.ts";
+import { serviceImages } from "./versions.ts";
+import { services, workloadObjects } from "./workloads.ts";
 
 const root = path.join(import.meta.dirname, "..");
 const rendered = render(readStackFiles(root));
@@ -24,31 +25,112 @@ test("k8s/ is what `npm run render` makes", () => {
   }
 });
 
-test("the base holds every long-running service, no Job, no namespace, no secret", () => {
-  const kinds: string[] = [];
-  const names: string[] = [];
+test("the base holds all that a long-running service is made of, no Job, no namespace, no secret", () => {
+  const found: string[] = [];
   for (const [file, content] of rendered) {
     if (!file.startsWith("base/") || file === "base/kustomization.yaml") continue;
     for (const document of parseAllDocuments(content)) {
       const object = document.toJS() as { kind: string; metadata: { name: string } };
-      kinds.push(object.kind);
-      if (object.kind !== "Service") names.push(object.metadata.name);
+      found.push(`${object.kind} ${object.metadata.name}`);
     }
   }
-  assert.deepEqual([...new Set(kinds)].sort(), ["Deployment", "Service", "StatefulSet"]);
-  assert.deepEqual(names.sort(), services.map((service) => service.name).sort());
+  const images = { registry: "r", version: "v" };
+  const wanted = services.flatMap((service) =>
+    workloadObjects(service, images).map(({ kind, metadata }) => `${kind} ${metadata.name}`),
+  );
+  assert.deepEqual(found.sort(), wanted.sort());
+  assert.deepEqual([...new Set(found.map((each) => each.split(" ")[0]))].sort(), [
+    "ConfigMap",
+    "Deployment",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "PodMonitor",
+    "Service",
+    "ServiceAccount",
+    "StatefulSet",
+  ]);
 });
 
-test("an overlay runs the release that its stack's file names", () => {
-  const files = readStackFiles(root);
-  const file =
-    "config:\n  trading:images:\n    registry: registry.example.com/trading\n    version: v9.9.9\n";
-  const overlay = parse(render({ ...files, prod: file }).get("overlays/prod/kustomization.yaml") ?? "") as {
-    images: { name: string; newName: string; newTag: string }[];
+test("pods are bound to nodes by kubernetes.io/hostname and by nothing else", () => {
+  const keys = new Set<string>();
+  const collect = (value: unknown): void => {
+    if (typeof value !== "object" || value === null) return;
+    for (const [key, inner] of Object.entries(value)) {
+      if (key === "nodeSelector") for (const label of Object.keys(inner as object)) keys.add(label);
+      assert.ok(!["affinity", "tolerations", "topologySpreadConstraints", "nodeName"].includes(key), key);
+      collect(inner);
+    }
   };
+  for (const content of rendered.values()) {
+    for (const document of parseAllDocuments(content)) collect(document.toJS());
+  }
+  assert.deepEqual([...keys], ["kubernetes.io/hostname"]);
+});
+
+interface Kustomization {
+  images: { name: string; newName: string; newTag?: string; digest?: string }[];
+  replicas: { name: string; count: number }[];
+  patches?: { path: string }[];
+}
+
+function kustomization(files: ReadonlyMap<string, string>, overlay: string): Kustomization {
+  return parse(files.get(`overlays/${overlay}/kustomization.yaml`) ?? "") as Kustomization;
+}
+
+test("an overlay runs the release that its stack's file names, by tag or by digest", () => {
+  const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
+  const file =
+    "config:\n  trading:images:\n    registry: registry.example.com/trading\n    version: v9.9.9\n" +
+    `    digests:\n      archiver: ${digest}\n`;
+  const overlay = kustomization(render({ ...readStackFiles(root), prod: file }), "prod");
   assert.equal(overlay.images.length, services.length);
   for (const image of overlay.images) {
-    assert.equal(image.newTag, "v9.9.9");
     assert.equal(image.newName, image.name.replace("ghcr.io/trading-cz", "registry.example.com/trading"));
+    const pinned = image.name.endsWith("/archiver");
+    assert.equal(image.newTag, pinned ? undefined : "v9.9.9");
+    assert.equal(image.digest, pinned ? digest : undefined);
   }
+});
+
+test("staging runs the release of versions.ts, whatever the stacks' files pin", () => {
+  const file = "config:\n  trading:images:\n    version: v9.9.9\n";
+  const files = render({ dev: file, prod: file });
+  for (const image of kustomization(files, "staging").images) {
+    assert.equal(image.newTag, serviceImages.version);
+  }
+  for (const image of kustomization(files, "dev").images) assert.equal(image.newTag, "v9.9.9");
+});
+
+test("an overlay changes what its row says, and nothing that is no service", () => {
+  const images = { registry: "r.example.com", version: "v1.0.0" };
+  const overlay = { images, resources: { archiver: { limits: { memory: "1Gi" } } } };
+  const files = render({}, { overlays: { big: overlay } });
+  assert.deepEqual(kustomization(files, "big").patches, [{ path: "resources-archiver.yaml" }]);
+  assert.deepEqual(parse(files.get("overlays/big/resources-archiver.yaml") ?? ""), {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "archiver", namespace: "kafka" },
+    spec: {
+      template: { spec: { containers: [{ name: "archiver", resources: { limits: { memory: "1Gi" } } }] } },
+    },
+  });
+  const unknown = { images, resources: { "prepare-day": { limits: { cpu: "1" } }, archver: {} } };
+  assert.throws(
+    () => render({}, { overlays: { big: unknown } }),
+    /overlay big, resources: found prepare-day, archver, expected .*archiver/,
+  );
+});
+
+test("a stack's file that names a port which the services cannot reach is refused", () => {
+  const file =
+    "config:\n  trading:archive:\n    endpoint: https://s3.example.com:9000\n" +
+    "  trading:venues:\n    alpaca:\n      streamUrl: ws://stream.example.com/v2\n      restUrl: https://api.example.com\n";
+  assert.throws(
+    () => render({ ...readStackFiles(root), prod: file }),
+    /Pulumi\.prod\.yaml: found trading:archive\.endpoint https:\/\/s3\.example\.com:9000, trading:venues\.alpaca\.streamUrl ws:\/\/stream\.example\.com\/v2, expected port 443/,
+  );
+});
+
+test("an overlay without the stack's file that it follows says so", () => {
+  assert.throws(() => render({}), /overlay dev: found no Pulumi\.dev\.yaml/);
 });

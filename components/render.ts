@@ -1,88 +1,181 @@
 /**
- * Writes `k8s/`, what Argo CD syncs: the services of the catalog and an overlay a stack (`npm run render`).
+ * Writes `k8s/`, what Argo CD syncs: the services of the catalog and the overlays (`npm run render`).
  * Nothing there is written by hand; a test holds that the folder equals what this program makes.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
+import { catalog, type Deployable } from "../services/catalog.ts";
+import { portOf } from "./network-peers.ts";
+import { demandValid } from "./object-validation.ts";
+import { type Overlay, overlayLabel, overlayObjects, overlays } from "./overlays.ts";
 import { serviceImages } from "./versions.ts";
-import { type Images, services, workloadObjects } from "./workloads.ts";
-
-/** The stacks that have an overlay. */
-export const stacks = ["dev", "prod"] as const;
+import { outsidePort } from "./workload-policy.ts";
+import { allDayServices, type Images, replicas, workloadObjects } from "./workloads.ts";
 
 const notice = "# Written by `npm run render`; do not edit.\n";
 const document = (value: object) => stringify(value, { aliasDuplicateObjects: false, lineWidth: 0 });
+const kustomization = (content: object) =>
+  notice + document({ apiVersion: "kustomize.config.k8s.io/v1beta1", kind: "Kustomization", ...content });
 
-/** The images of a stack: `trading:images` in its file, over the defaults. */
-function imagesOf(stackFile: string): Images {
-  const file = parse(stackFile) as { config?: Record<string, Partial<Images> | undefined> } | null;
-  return { ...serviceImages, ...file?.config?.["trading:images"] };
+/** What is read of `Pulumi.<stack>.yaml`. The program itself checks all of it. */
+interface StackFile {
+  "trading:images"?: Partial<Images>;
+  "trading:archive"?: { endpoint?: string };
+  "trading:venues"?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** Text of `Pulumi.<stack>.yaml` by stack. */
+export type StackFiles = Readonly<Record<string, string>>;
+
+/** What is rendered, if not this repository's own. For tests. */
+export interface RenderOptions {
+  /** All services. Default: the catalog. */
+  rows?: readonly Deployable[];
+  /** Default: those of overlays.ts. */
+  overlays?: Readonly<Record<string, Overlay>>;
+}
+
+function configOf(stack: string, stackFiles: StackFiles): StackFile {
+  const text = stackFiles[stack];
+  if (text === undefined) {
+    throw new Error(
+      `overlay ${stack}: found no Pulumi.${stack}.yaml, expected one with the images. ` +
+        "Add the file, or name the images in components/overlays.ts.",
+    );
+  }
+  const file = parse(text) as { config?: StackFile } | null;
+  return file?.config ?? {};
+}
+
+/**
+ * The images of an overlay.
+ * @throws Error when they are to be those of a stack's file that is missing
+ */
+export function imagesOf(name: string, overlay: Overlay, stackFiles: StackFiles): Images {
+  if (overlay.images !== "of the stack's file") return overlay.images;
+  return { ...serviceImages, ...configOf(name, stackFiles)["trading:images"] };
+}
+
+/**
+ * The services' network policies stand in Git and let them out at one port. A stack's file that names another would have
+ * services that start and never connect.
+ */
+function demandOpenPorts(stack: string, stackFiles: StackFiles): void {
+  const config = configOf(stack, stackFiles);
+  const named: [key: string, value: unknown][] = [["archive.endpoint", config["trading:archive"]?.endpoint]];
+  for (const [venue, settings] of Object.entries(config["trading:venues"] ?? {})) {
+    for (const [key, value] of Object.entries(settings)) {
+      if (key.endsWith("Url")) named.push([`venues.${venue}.${key}`, value]);
+    }
+  }
+  const closed = named.filter(
+    ([, value]) => typeof value === "string" && URL.canParse(value) && portOf(value) !== outsidePort,
+  );
+  if (closed.length === 0) return;
+  throw new Error(
+    `Pulumi.${stack}.yaml: found ${closed.map(([key, value]) => `trading:${key} ${String(value)}`).join(", ")}, ` +
+      `expected port ${outsidePort}: the services' network policies let them out at no other ` +
+      "(components/workload-policy.ts).",
+  );
+}
+
+/** An overlay's kustomization and the files beside it, by their names. */
+function renderOverlay(
+  name: string,
+  overlay: Overlay,
+  images: Images,
+  rows: readonly Deployable[],
+): Map<string, string> {
+  const services = allDayServices(rows);
+  const files = new Map<string, string>();
+  for (const { name: service, kind, namespace } of services) {
+    const resources = overlay.resources?.[service];
+    if (resources === undefined) continue;
+    const patch = {
+      apiVersion: "apps/v1",
+      kind,
+      metadata: { name: service, namespace },
+      spec: { template: { spec: { containers: [{ name: service, resources }] } } },
+    };
+    files.set(`resources-${service}.yaml`, notice + document(patch));
+  }
+  const patches = [...files.keys()].map((file) => ({ path: file }));
+  files.set(
+    "kustomization.yaml",
+    kustomization({
+      resources: ["../../base"],
+      labels: [{ pairs: { [overlayLabel]: name }, includeSelectors: false }],
+      images: services.map(({ name: service }) => {
+        const digest = images.digests?.[service];
+        return {
+          name: `${serviceImages.registry}/${service}`,
+          newName: `${images.registry}/${service}`,
+          ...(digest === undefined ? { newTag: images.version } : { digest }),
+        };
+      }),
+      replicas: services.map((service) => ({ name: service.name, count: replicas })),
+      ...(patches.length === 0 ? {} : { patches }),
+    }),
+  );
+  return files;
 }
 
 /**
  * Renders the folder.
- * @param stackFiles text of `Pulumi.<stack>.yaml` by stack.
+ * @param stackFiles those of the overlays that take their images from them
  * @returns text of each file by its path below `k8s/`.
+ * @throws InvalidObjectsError when Kubernetes would refuse an object
+ * @throws Error when a stack's file names a port that the services cannot reach, or an overlay what is not there
  */
-export function render(stackFiles: Readonly<Record<(typeof stacks)[number], string>>): Map<string, string> {
+export function render(stackFiles: StackFiles, options: RenderOptions = {}): Map<string, string> {
+  const { rows = catalog, overlays: rendered = overlays } = options;
   const files = new Map<string, string>();
-  for (const service of services) {
-    const objects = workloadObjects(service, serviceImages);
+  for (const service of allDayServices(rows)) {
+    const objects = workloadObjects(service, serviceImages, rows);
+    demandValid(objects);
     files.set(
       `base/${service.namespace}/${service.name}.yaml`,
       notice + objects.map((object) => document(object)).join("---\n"),
     );
   }
-  files.set(
-    "base/kustomization.yaml",
-    notice +
-      document({
-        apiVersion: "kustomize.config.k8s.io/v1beta1",
-        kind: "Kustomization",
-        resources: [...files.keys()].map((file) => file.slice("base/".length)),
-      }),
-  );
-  for (const stack of stacks) {
-    const images = imagesOf(stackFiles[stack]);
-    files.set(
-      `overlays/${stack}/kustomization.yaml`,
-      notice +
-        document({
-          apiVersion: "kustomize.config.k8s.io/v1beta1",
-          kind: "Kustomization",
-          resources: ["../../base"],
-          labels: [{ pairs: { "trading/stack": stack }, includeSelectors: false }],
-          images: services.map((service) => ({
-            name: `${serviceImages.registry}/${service.name}`,
-            newName: `${images.registry}/${service.name}`,
-            newTag: images.version,
-          })),
-        }),
-    );
+  const resources = [...files.keys()].map((file) => file.slice("base/".length));
+  files.set("base/kustomization.yaml", kustomization({ resources }));
+  for (const stack of Object.keys(stackFiles)) demandOpenPorts(stack, stackFiles);
+  for (const [name, overlay] of Object.entries<Overlay>(rendered)) {
+    const images = imagesOf(name, overlay, stackFiles);
+    demandValid(overlayObjects(name, images, overlay, rows));
+    for (const [file, content] of renderOverlay(name, overlay, images, rows)) {
+      files.set(`overlays/${name}/${file}`, content);
+    }
   }
   return files;
 }
 
 /** Reads the stack files of a repository. @param root folder with `Pulumi.<stack>.yaml`. */
-export function readStackFiles(root: string): Record<(typeof stacks)[number], string> {
-  const read = (stack: string) => readFileSync(path.join(root, `Pulumi.${stack}.yaml`), "utf8");
-  return { dev: read("dev"), prod: read("prod") };
+export function readStackFiles(root: string): Record<string, string> {
+  const stacks = readdirSync(root).flatMap((file) => /^Pulumi\.([\w-]+)\.yaml$/.exec(file)?.[1] ?? []);
+  return Object.fromEntries(
+    stacks.sort().map((stack) => [stack, readFileSync(path.join(root, `Pulumi.${stack}.yaml`), "utf8")]),
+  );
+}
+
+/** Writes files into a folder, over what is there. @param files text by path */
+export function writeFiles(folder: string, files: ReadonlyMap<string, string>): void {
+  for (const [file, content] of files) {
+    const target = path.join(folder, file);
+    mkdirSync(path.dirname(target), { recursive: true });
+    writeFileSync(target, content);
+  }
 }
 
 /** Replaces the rendered parts of `k8s/` under `root`. */
 export function writeRendering(root: string): void {
   const folder = path.join(root, "k8s");
-  mkdirSync(folder, { recursive: true });
-  for (const part of readdirSync(folder)) {
-    if (part === "base" || part === "overlays") rmSync(path.join(folder, part), { recursive: true });
-  }
-  for (const [file, content] of render(readStackFiles(root))) {
-    const target = path.join(folder, file);
-    mkdirSync(path.dirname(target), { recursive: true });
-    writeFileSync(target, content);
-  }
+  const files = render(readStackFiles(root));
+  for (const part of ["base", "overlays"]) rmSync(path.join(folder, part), { recursive: true, force: true });
+  writeFiles(folder, files);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -8,7 +8,8 @@ import {
   drainsAfter,
   secretVariables,
 } from "../services/catalog.ts";
-import { services, type WorkloadObject, workloadObjects } from "./workloads.ts";
+import { demandValid, InvalidObjectsError } from "./object-validation.ts";
+import { imageOf, services, type WorkloadObject, workloadObjects } from "./workloads.ts";
 
 const images = { registry: "ghcr.io/trading-cz", version: "v1.2.3" };
 
@@ -16,10 +17,9 @@ interface Container {
   name: string;
   image: string;
   command: string[];
-  env: { name: string; value: string }[];
+  env?: { name: string; value: string }[];
   envFrom: ({ configMapRef: { name: string } } | { secretRef: { name: string } })[];
   resources: unknown;
-  securityContext: unknown;
   volumeMounts: { name: string; mountPath: string }[];
   readinessProbe?: unknown;
 }
@@ -27,16 +27,24 @@ interface Container {
 interface PodSpec {
   nodeSelector: unknown;
   automountServiceAccountToken: boolean;
-  serviceAccountName?: string;
+  serviceAccountName: string;
   terminationGracePeriodSeconds: number;
-  securityContext: types.input.core.v1.PodSecurityContext;
   restartPolicy?: string;
   containers: Container[];
-  volumes: unknown;
 }
 
-function workload(service: Deployable): WorkloadObject {
-  const found = workloadObjects(service, images).find((object) => object.kind !== "Service");
+function ofKind<Kind extends WorkloadObject["kind"]>(
+  service: Deployable,
+  kind: Kind,
+  rows?: readonly Deployable[],
+): Extract<WorkloadObject, { kind: Kind }> | undefined {
+  return workloadObjects(service, images, rows).find(
+    (object): object is Extract<WorkloadObject, { kind: Kind }> => object.kind === kind,
+  );
+}
+
+function workload(service: Deployable) {
+  const found = ofKind(service, service.kind);
   assert.ok(found !== undefined);
   return found;
 }
@@ -68,26 +76,22 @@ for (const service of catalog) {
     assert.deepEqual(resources, { requests: service.requests, limits: service.limits });
     assert.deepEqual(pod(service).nodeSelector, { "kubernetes.io/hostname": "k3s-control" });
     assert.equal(pod(service).terminationGracePeriodSeconds, 30);
-    assert.equal(workload(service).metadata.namespace, service.namespace);
+    for (const { metadata } of workloadObjects(service, images)) {
+      assert.equal(metadata.namespace, service.namespace);
+      assert.equal(metadata.name, service.name);
+    }
   });
 
-  test(`${service.name}: meets the restricted Pod Security level and has a token only if it reads pods' logs`, () => {
-    const { securityContext, automountServiceAccountToken, serviceAccountName } = pod(service);
+  test(`${service.name}: an account of its own, and a token only if it reads pods' logs`, () => {
+    const { automountServiceAccountToken, serviceAccountName } = pod(service);
+    assert.equal(serviceAccountName, service.name);
     assert.equal(automountServiceAccountToken, service.name === "archiver");
-    assert.equal(serviceAccountName, service.name === "archiver" ? "archiver" : undefined);
-    assert.equal(securityContext.runAsNonRoot, true);
-    assert.deepEqual(securityContext.seccompProfile, { type: "RuntimeDefault" });
-    assert.deepEqual(container(service).securityContext, {
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ["ALL"] },
-    });
+    assert.equal(ofKind(service, "ServiceAccount")?.automountServiceAccountToken, false);
   });
 
   test(`${service.name}: environment`, () => {
-    const { env, envFrom } = container(service);
-    const values = Object.fromEntries(env.map(({ name, value }) => [name, value]));
-    assert.deepEqual(values, {
+    const { env = [], envFrom } = container(service);
+    assert.deepEqual(ofKind(service, "ConfigMap")?.data, {
       SERVICE_NAME: service.name,
       HTTP_PORT: "8080",
       DRAIN_AFTER: drainsAfter(service).join(","),
@@ -99,35 +103,64 @@ for (const service of catalog) {
           }
         : {}),
       ...service.runtime,
-      ...(service.name === "result-monitor"
-        ? {
-            MONITORED_GROUPS:
-              "normalize-near-intents:raw.near-intents.quote,normalize-alpaca:stock-stream-$(BUSINESS_DATE)," +
-              "strategy-dummy:norm.swap_demand+norm.stock_trade,executor-near-intents:cmd.execute_trade," +
-              "executor-alpaca:cmd.execute_trade,result-monitor:exec.trade_result",
-            CANARY_VENUES: "near-intents,alpaca",
-          }
-        : {}),
+      ...(service.name === "result-monitor" ? { CANARY_VENUES: "near-intents,alpaca" } : {}),
       ...(service.stateDirectory === undefined ? {} : { STATE_DIRECTORY: service.stateDirectory }),
     });
+    assert.deepEqual(
+      env,
+      service.name === "result-monitor"
+        ? [
+            {
+              name: "MONITORED_GROUPS",
+              value:
+                "normalize-near-intents:raw.near-intents.quote,normalize-alpaca:stock-stream-$(BUSINESS_DATE)," +
+                "strategy-dummy:norm.swap_demand+norm.stock_trade,executor-near-intents:cmd.execute_trade," +
+                "executor-alpaca:cmd.execute_trade,result-monitor:exec.trade_result",
+            },
+          ]
+        : [],
+    );
+    // Later ones win: what is a service's own over what is common.
     assert.deepEqual(envFrom, [
       { configMapRef: { name: "trading-settings" } },
+      { configMapRef: { name: service.name } },
       ...service.secrets.map((name) => ({ secretRef: { name } })),
     ]);
     for (const name of service.secrets) assert.ok(name in secretVariables);
   });
+
+  test(`${service.name}: its objects are what Kubernetes takes`, () => {
+    demandValid(workloadObjects(service, images));
+  });
 }
 
-test("a Deployment is one pod that is never two", () => {
-  const { kind, spec } = workload(named("ingestion-alpaca-stockstream-api"));
-  assert.equal(kind, "Deployment");
-  assert.deepEqual((spec as { strategy: unknown }).strategy, { type: "Recreate" });
-  assert.equal((spec as { replicas: number }).replicas, 1);
+test("a changed setting changes the pod's template, or nobody would read it", () => {
+  const monitor = named("archiver");
+  const checksum = (rows: readonly Deployable[]) =>
+    (
+      ofKind(monitor, "Deployment", rows)?.spec as {
+        template: { metadata: { annotations: Record<string, string> } };
+      }
+    ).template.metadata.annotations["trading/settings-checksum"];
+  assert.equal(checksum(catalog), checksum([...catalog]));
+  assert.notEqual(checksum(catalog), checksum(catalog.slice(0, -1)));
 });
 
-test("a Job runs to its end and is tried again", () => {
+test("a Deployment is one pod that is never two", () => {
+  const spec = ofKind(named("ingestion-alpaca-stockstream-api"), "Deployment")?.spec as {
+    strategy: unknown;
+    replicas: number;
+  };
+  assert.deepEqual(spec.strategy, { type: "Recreate" });
+  assert.equal(spec.replicas, 1);
+});
+
+test("a Job runs to its end, is tried again, and is watched by nobody", () => {
   const job = named("prepare-day");
-  assert.equal(workload(job).kind, "Job");
+  assert.deepEqual(
+    workloadObjects(job, images).map(({ kind }) => kind),
+    ["ServiceAccount", "ConfigMap", "NetworkPolicy", "Job"],
+  );
   assert.equal(pod(job).restartPolicy, "OnFailure");
   assert.equal(container(job).readinessProbe, undefined);
   assert.ok(!services.includes(job), "Argo CD does not run it");
@@ -135,12 +168,19 @@ test("a Job runs to its end and is tried again", () => {
 
 test("an executor keeps its state on a local-path volume at the place of seed 001", () => {
   const executor = named("executor-near-intents");
-  const objects = workloadObjects(executor, images);
   assert.deepEqual(
-    objects.map((object) => object.kind),
-    ["Service", "StatefulSet"],
+    workloadObjects(executor, images).map(({ kind }) => kind),
+    [
+      "ServiceAccount",
+      "ConfigMap",
+      "NetworkPolicy",
+      "Service",
+      "StatefulSet",
+      "PodDisruptionBudget",
+      "PodMonitor",
+    ],
   );
-  const spec = workload(executor).spec as {
+  const spec = ofKind(executor, "StatefulSet")?.spec as {
     serviceName: string;
     volumeClaimTemplates: { metadata: { name: string }; spec: { storageClassName: string } }[];
   };
@@ -149,5 +189,61 @@ test("an executor keeps its state on a local-path volume at the place of seed 00
   assert.deepEqual(
     container(executor).volumeMounts.find((mount) => mount.name === "state"),
     { name: "state", mountPath: "/var/lib/unrip/executor-state" },
+  );
+});
+
+test("evicting a pod is refused where the interruption loses what no restart brings back, and there alone", () => {
+  const guarded = catalog.filter((service) => ofKind(service, "PodDisruptionBudget") !== undefined);
+  assert.deepEqual(guarded.map(({ name }) => name).sort(), [
+    "executor-alpaca",
+    "executor-near-intents",
+    "ingest-near-intents",
+    "ingestion-alpaca-stockstream-api",
+  ]);
+  for (const service of guarded) {
+    assert.deepEqual(ofKind(service, "PodDisruptionBudget")?.spec, {
+      maxUnavailable: 0,
+      unhealthyPodEvictionPolicy: "AlwaysAllow",
+      selector: { matchLabels: { "app.kubernetes.io/name": service.name } },
+    });
+  }
+});
+
+test("every service that runs all day has one monitor, for its own pods", () => {
+  for (const service of services) {
+    assert.deepEqual(ofKind(service, "PodMonitor")?.spec, {
+      jobLabel: "app.kubernetes.io/name",
+      selector: { matchLabels: { "app.kubernetes.io/name": service.name } },
+      podMetricsEndpoints: [{ port: "http", path: "/metrics" }],
+    });
+  }
+});
+
+test("an image is named by its tag, or by its digest alone", () => {
+  const digest = `sha256:${"0".repeat(64)}`;
+  const pinned = { ...images, digests: { archiver: digest } };
+  assert.equal(imageOf("archiver", pinned), `ghcr.io/trading-cz/archiver@${digest}`);
+  assert.equal(imageOf("strategy-dummy", pinned), "ghcr.io/trading-cz/strategy-dummy:v1.2.3");
+});
+
+test("an object that no cluster takes is refused with all its mistakes", () => {
+  const executor = named("executor-alpaca");
+  const policy = ofKind(executor, "NetworkPolicy");
+  const set = ofKind(executor, "StatefulSet");
+  assert.ok(policy !== undefined && set !== undefined);
+  const withoutSelector = {
+    ...set,
+    spec: { ...(set.spec as object), selector: undefined },
+  } as unknown as typeof set;
+  const ofNumbers: types.input.networking.v1.NetworkPolicySpec = {
+    podSelector: {},
+    policyTypes: [1 as unknown as string],
+  };
+  assert.throws(
+    () => demandValid([withoutSelector, { ...policy, spec: ofNumbers }]),
+    (error) =>
+      error instanceof InvalidObjectsError &&
+      /StatefulSet strategies\/executor-alpaca\/spec: .*selector/.test(error.message) &&
+      /NetworkPolicy strategies\/executor-alpaca\/spec\/policyTypes\/0: must be string/.test(error.message),
   );
 });

@@ -1,26 +1,18 @@
 /** From a row of the catalog to Kubernetes objects. Pure: the same objects go to Git and to the cluster. */
 import type { types } from "@pulumi/kubernetes";
-import {
-  catalog,
-  consumerGroups,
-  type Deployable,
-  drainingServices,
-  drainsAfter,
-  executionVenues,
-  type Namespace,
-} from "../services/catalog.ts";
-import { prometheusFacts } from "./prometheus-facts.ts";
-import { settingsName } from "./settings-name.ts";
+import { catalog, type Deployable, type Namespace } from "../services/catalog.ts";
+import type { PodMonitorSpec } from "./custom-resources/prometheus.ts";
+import { type Images, labelsOf, podTemplate } from "./workload-pod.ts";
+import { networkPolicy } from "./workload-policy.ts";
+import { evidenceNamespacesOf, httpPort, workloadSettings } from "./workload-settings.ts";
 
-type Job = types.input.batch.v1.Job;
-type Deployment = types.input.apps.v1.Deployment;
-type StatefulSet = types.input.apps.v1.StatefulSet;
-type Service = types.input.core.v1.Service;
-type PodTemplate = types.input.core.v1.PodTemplateSpec;
+export { imageOf, type Images, metricsLabel, servicesNode } from "./workload-pod.ts";
+
+type Spec<Resource extends { spec?: unknown }> = { spec: NonNullable<Resource["spec"]> };
 
 /** An object of one kind. Every value in it is plain, so that it can be written to a file as it stands. */
-interface Plain<Kind extends string, Spec> {
-  apiVersion: string;
+type Plain<Version extends string, Kind extends string, Content> = {
+  apiVersion: Version;
   kind: Kind;
   metadata: {
     name: string;
@@ -28,129 +20,124 @@ interface Plain<Kind extends string, Spec> {
     labels: Record<string, string>;
     annotations?: Record<string, string>;
   };
-  spec: NonNullable<Spec>;
-}
+} & Content;
 
 /** Any object that a service is made of. */
 export type WorkloadObject =
-  | Plain<"Job", Job["spec"]>
-  | Plain<"Deployment", Deployment["spec"]>
-  | Plain<"StatefulSet", StatefulSet["spec"]>
-  | Plain<"Service", Service["spec"]>;
+  | Plain<"v1", "ServiceAccount", { automountServiceAccountToken: boolean }>
+  | Plain<"v1", "ConfigMap", { data: Record<string, string> }>
+  | Plain<"networking.k8s.io/v1", "NetworkPolicy", Spec<types.input.networking.v1.NetworkPolicy>>
+  | Plain<"v1", "Service", Spec<types.input.core.v1.Service>>
+  | Plain<"batch/v1", "Job", Spec<types.input.batch.v1.Job>>
+  | Plain<"apps/v1", "Deployment", Spec<types.input.apps.v1.Deployment>>
+  | Plain<"apps/v1", "StatefulSet", Spec<types.input.apps.v1.StatefulSet>>
+  | Plain<"policy/v1", "PodDisruptionBudget", Spec<types.input.policy.v1.PodDisruptionBudget>>
+  | Plain<"monitoring.coreos.com/v1", "PodMonitor", { spec: PodMonitorSpec }>;
 
-/** Which images run. */
-export interface Images {
-  /** Registry and path, for example `ghcr.io/trading-cz`. */
-  registry: string;
-  /** Tag, for example `v1.0.0`. */
-  version: string;
+/** The kinds of the objects whose pods run. */
+export const podKinds = ["Job", "Deployment", "StatefulSet"] as const;
+
+/** The namespaces whose pods' logs and events are evidence. */
+export const evidenceNamespaces: readonly Namespace[] = evidenceNamespacesOf(catalog);
+
+/**
+ * Pods of each service. Never two of one: venues allow one connection, executors would share the partitions, and the
+ * drain counts one answer a service.
+ */
+export const replicas = 1;
+
+/** Whether a row runs all day, as opposed to once. */
+const runsAllDay = (service: Deployable): boolean => service.kind !== "Job";
+
+/** The rows that run once, before all others. They are Pulumi's in either way of delivery. */
+export const jobs: readonly Deployable[] = catalog.filter((service) => !runsAllDay(service));
+
+/** The rows that run all day: what Argo CD syncs. @param rows all services. Default: the catalog. */
+export function allDayServices(rows: readonly Deployable[] = catalog): readonly Deployable[] {
+  return rows.filter(runsAllDay);
 }
 
-/** The node of the services (seed 000). */
-export const servicesNode = "k3s-control";
+/** The catalog's rows that run all day. */
+export const services: readonly Deployable[] = allDayServices();
 
-/** Label of the pods that Prometheus scrapes. */
-export const metricsLabel = { "app.kubernetes.io/part-of": "trading" } as const;
-
-/** The namespaces whose pods' logs and events are evidence: those of the services, and so Kafka's. */
-export const evidenceNamespaces: readonly Namespace[] = [
-  ...new Set(catalog.map(({ namespace }) => namespace)),
-].sort();
-
-const port = 8080;
-const user = 1000;
-
-function labelsOf(service: Deployable): Record<string, string> {
-  return { "app.kubernetes.io/name": service.name, ...metricsLabel };
-}
-
-/** The container's own variables, over those of the settings and secrets. */
-function environmentOf(service: Deployable): { name: string; value: string }[] {
-  const environment: Record<string, string> = {
-    SERVICE_NAME: service.name,
-    HTTP_PORT: String(port),
-    DRAIN_AFTER: drainsAfter(service).join(","),
-  };
-  if (service.name === "archiver") environment["DRAINING_SERVICES"] = drainingServices().join(",");
-  if (service.keepsEvidence === true) {
-    environment["EVIDENCE_KUBERNETES_NAMESPACES"] = evidenceNamespaces.join(",");
-    environment["EVIDENCE_PROMETHEUS_URL"] = prometheusFacts.url;
-  }
-  if (service.name === "result-monitor") Object.assign(environment, monitored());
-  if (service.stateDirectory !== undefined) environment["STATE_DIRECTORY"] = service.stateDirectory;
-  Object.assign(environment, service.runtime);
-  return Object.entries(environment).map(([name, value]) => ({ name, value }));
-}
-
-/** What the monitor watches, from the catalog: `group:topic+topic,group:topic`, and the venues to probe. */
-function monitored(): Record<string, string> {
-  const groups = consumerGroups().map(({ group, topics }) => `${group}:${topics.join("+")}`);
-  return {
-    // These objects stand in Git, the date is the cluster's: Kubernetes puts the setting in.
-    MONITORED_GROUPS: groups.join(",").replaceAll("<business-date>", "$(BUSINESS_DATE)"),
-    CANARY_VENUES: executionVenues().join(","),
-  };
-}
-
-function probe(path: string, failureThreshold: number) {
-  return { httpGet: { path, port: "http" }, periodSeconds: 5, timeoutSeconds: 2, failureThreshold };
-}
-
-function podTemplate(service: Deployable, images: Images): PodTemplate {
-  const long = service.kind !== "Job";
-  return {
-    metadata: { labels: labelsOf(service) },
-    spec: {
-      nodeSelector: { "kubernetes.io/hostname": servicesNode },
-      ...(service.keepsEvidence === true ? { serviceAccountName: service.name } : {}),
-      automountServiceAccountToken: service.keepsEvidence === true,
-      enableServiceLinks: false,
-      terminationGracePeriodSeconds: 30,
-      ...(long ? {} : { restartPolicy: "OnFailure" }),
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: user,
-        runAsGroup: user,
-        fsGroup: user,
-        seccompProfile: { type: "RuntimeDefault" },
-      },
-      containers: [
-        {
-          name: service.name,
-          image: `${images.registry}/${service.name}:${images.version}`,
-          command: ["node", "--import", "tsx", service.entry],
-          env: environmentOf(service),
-          envFrom: [
-            { configMapRef: { name: settingsName } },
-            ...service.secrets.map((name) => ({ secretRef: { name } })),
-          ],
-          ports: [{ name: "http", containerPort: port }],
-          ...(long ? { livenessProbe: probe("/healthz", 6), readinessProbe: probe("/readyz", 2) } : {}),
-          resources: { requests: { ...service.requests }, limits: { ...service.limits } },
-          securityContext: {
-            allowPrivilegeEscalation: false,
-            readOnlyRootFilesystem: true,
-            capabilities: { drop: ["ALL"] },
-          },
-          volumeMounts: [
-            { name: "tmp", mountPath: "/tmp" },
-            ...(service.stateDirectory === undefined
-              ? []
-              : [{ name: "state", mountPath: service.stateDirectory }]),
-          ],
-        },
-      ],
-      volumes: [{ name: "tmp", emptyDir: { sizeLimit: "64Mi" } }],
+/**
+ * The objects of one service: what its pod needs, the pod, and what watches over it.
+ * @param rows all services, from which the drain's order and what is monitored follow. Default: the catalog.
+ */
+export function workloadObjects(
+  service: Deployable,
+  images: Images,
+  rows: readonly Deployable[] = catalog,
+): WorkloadObject[] {
+  const metadata = { name: service.name, namespace: service.namespace, labels: labelsOf(service) };
+  const matchLabels = { "app.kubernetes.io/name": service.name };
+  const settings = workloadSettings(service, rows);
+  return [
+    // A pod that needs the token asks for it itself.
+    { apiVersion: "v1", kind: "ServiceAccount", metadata, automountServiceAccountToken: false },
+    { apiVersion: "v1", kind: "ConfigMap", metadata, data: settings.data },
+    {
+      apiVersion: "networking.k8s.io/v1",
+      kind: "NetworkPolicy",
+      metadata,
+      spec: networkPolicy(service),
     },
-  };
+    ...podObjects(service, metadata, matchLabels, podTemplate(service, images, settings)),
+    ...disruptionBudget(service, metadata, matchLabels),
+    ...podMonitor(service, metadata, matchLabels),
+  ];
 }
 
-/** The objects of one service: a Job, a Deployment, or a StatefulSet with its headless Service. */
-export function workloadObjects(service: Deployable, images: Images): WorkloadObject[] {
-  const labels = labelsOf(service);
-  const metadata = { name: service.name, namespace: service.namespace, labels };
-  const selector = { matchLabels: { "app.kubernetes.io/name": service.name } };
-  const template = podTemplate(service, images);
+type Metadata = WorkloadObject["metadata"];
+type Labels = Record<string, string>;
+
+/**
+ * Whether a pod's interruption loses something that no restart brings back: what a venue sent in the meantime, or the
+ * time in which an order should have been placed. The others read on in Kafka where they were.
+ */
+function talksToVenue(service: Deployable): boolean {
+  return (service.reaches ?? []).some((outside) => outside !== "archive");
+}
+
+/** What tells who drains the node: there is no other to go to, so an eviction is an outage. */
+function disruptionBudget(service: Deployable, metadata: Metadata, matchLabels: Labels): WorkloadObject[] {
+  if (!talksToVenue(service)) return [];
+  return [
+    {
+      apiVersion: "policy/v1",
+      kind: "PodDisruptionBudget",
+      metadata,
+      // A pod that is not healthy holds nothing up.
+      spec: { maxUnavailable: 0, unhealthyPodEvictionPolicy: "AlwaysAllow", selector: { matchLabels } },
+    },
+  ];
+}
+
+/** How Prometheus finds the pods. A Job has ended before anyone would look. */
+function podMonitor(service: Deployable, metadata: Metadata, matchLabels: Labels): WorkloadObject[] {
+  if (!runsAllDay(service)) return [];
+  return [
+    {
+      apiVersion: "monitoring.coreos.com/v1",
+      kind: "PodMonitor",
+      metadata,
+      spec: {
+        jobLabel: "app.kubernetes.io/name",
+        selector: { matchLabels },
+        podMetricsEndpoints: [{ port: "http", path: "/metrics" }],
+      },
+    },
+  ];
+}
+
+/** A Job, a Deployment, or a StatefulSet with its headless Service. */
+function podObjects(
+  service: Deployable,
+  metadata: Metadata,
+  matchLabels: Labels,
+  template: types.input.core.v1.PodTemplateSpec,
+): WorkloadObject[] {
+  const selector = { matchLabels };
   switch (service.kind) {
     case "Job":
       return [
@@ -167,8 +154,8 @@ export function workloadObjects(service: Deployable, images: Images): WorkloadOb
           apiVersion: "apps/v1",
           kind: "Deployment",
           metadata,
-          // Never two of one service: venues allow one connection, and consumers would hand over for nothing.
-          spec: { replicas: 1, revisionHistoryLimit: 2, strategy: { type: "Recreate" }, selector, template },
+          // The old pod ends before the new one starts.
+          spec: { replicas, revisionHistoryLimit: 2, strategy: { type: "Recreate" }, selector, template },
         },
       ];
     case "StatefulSet":
@@ -177,14 +164,14 @@ export function workloadObjects(service: Deployable, images: Images): WorkloadOb
           apiVersion: "v1",
           kind: "Service",
           metadata,
-          spec: { clusterIP: "None", selector: selector.matchLabels, ports: [{ name: "http", port }] },
+          spec: { clusterIP: "None", selector: matchLabels, ports: [{ name: "http", port: httpPort }] },
         },
         {
           apiVersion: "apps/v1",
           kind: "StatefulSet",
           metadata,
           spec: {
-            replicas: 1,
+            replicas,
             serviceName: service.name,
             revisionHistoryLimit: 2,
             selector,
@@ -204,9 +191,3 @@ export function workloadObjects(service: Deployable, images: Images): WorkloadOb
       ];
   }
 }
-
-/** The rows that run once, before all others. They are Pulumi's in either way of delivery. */
-export const jobs: readonly Deployable[] = catalog.filter((service) => service.kind === "Job");
-
-/** The rows that run all day: what Argo CD syncs. */
-export const services: readonly Deployable[] = catalog.filter((service) => service.kind !== "Job");

@@ -13,6 +13,15 @@ export type Namespace = "kafka" | "ingestion" | "strategies";
 export type SecretName =
   "alpaca-credentials" | "near-intents-relay" | "near-intents-signer" | "archive-credentials";
 
+/**
+ * What a service may talk to outside of the cluster. All of it answers TLS at port 443 of public addresses; where it is
+ * says the stack's configuration.
+ */
+export type Outside = Venue | "archive";
+
+/** The venues, as the names of their services end. */
+export type Venue = "alpaca" | "near-intents";
+
 /** The environment variables that each Secret carries. */
 export const secretVariables = {
   "alpaca-credentials": ["ALPACA_KEY_ID", "ALPACA_SECRET_KEY"],
@@ -51,6 +60,8 @@ export interface Deployable {
    */
   probes?: readonly string[];
   secrets: readonly SecretName[];
+  /** What it talks to outside of the cluster; nothing else is open to its pod. Default: nothing but Kafka and DNS. */
+  reaches?: readonly Outside[];
   requests: Quantities;
   limits: Quantities;
   /** Where a StatefulSet's volume is mounted (seed 001). */
@@ -90,6 +101,7 @@ export const catalog: readonly Deployable[] = [
     reads: [],
     writes: [],
     secrets: ["archive-credentials"],
+    reaches: ["archive"],
     ...small,
   },
   {
@@ -100,6 +112,7 @@ export const catalog: readonly Deployable[] = [
     reads: ["*"],
     writes: [],
     secrets: ["archive-credentials"],
+    reaches: ["archive"],
     keepsEvidence: true,
     // Flat out it took 274 MiB without these (docs/performance.md): buffers come from many threads and live shortly. With a
     // fixed threshold those of 64 KiB and more go back to the system at once; otherwise glibc raises it to 32 MiB.
@@ -119,6 +132,7 @@ export const catalog: readonly Deployable[] = [
     reads: [],
     writes: ["stock-stream-<business-date>"],
     secrets: ["alpaca-credentials"],
+    reaches: ["alpaca"],
     ...small,
   },
   {
@@ -129,6 +143,7 @@ export const catalog: readonly Deployable[] = [
     reads: [],
     writes: ["raw.near-intents.quote"],
     secrets: ["near-intents-relay"],
+    reaches: ["near-intents"],
     ...small,
   },
   {
@@ -165,12 +180,14 @@ export const catalog: readonly Deployable[] = [
     name: "executor-near-intents",
     entry: "services/apps/executor-near-intents.ts",
     secrets: ["near-intents-relay", "near-intents-signer"],
+    reaches: ["near-intents"],
     ...executor,
   },
   {
     name: "executor-alpaca",
     entry: "services/apps/executor-alpaca.ts",
     secrets: ["alpaca-credentials"],
+    reaches: ["alpaca"],
     ...executor,
   },
   {
@@ -189,28 +206,31 @@ export const catalog: readonly Deployable[] = [
 /**
  * The services that must have drained before `service` can: the producers of the topics it reads.
  * The archiver (which reads everything) drains last, by itself.
+ * @param rows all services. Default: the catalog.
  */
-export function drainsAfter(service: Deployable): string[] {
-  return catalog
+export function drainsAfter(service: Deployable, rows: readonly Deployable[] = catalog): string[] {
+  return rows
     .filter((other) => other.writes.some((topic) => service.reads.includes(topic)))
     .map((other) => other.name);
 }
 
 /** The services that answer a drain request: all long-running ones but the archiver, which sends it. */
-export function drainingServices(): string[] {
-  return catalog
+export function drainingServices(rows: readonly Deployable[] = catalog): string[] {
+  return rows
     .filter((service) => service.kind !== "Job" && service.name !== "archiver")
     .map((service) => service.name);
 }
 
 /** Every consumer group with the topics it reads; `<business-date>` stands as in the rows. */
-export function consumerGroups(): { group: string; topics: readonly string[] }[] {
-  return catalog
+export function consumerGroups(
+  rows: readonly Deployable[] = catalog,
+): { group: string; topics: readonly string[] }[] {
+  return rows
     .filter(({ reads }) => reads.length > 0 && !reads.includes("*"))
     .map(({ name, reads }) => ({ group: name, topics: reads }));
 }
 
 /** The venues that commands can be sent to: each has an executor of its name. */
-export function executionVenues(): string[] {
-  return catalog.flatMap(({ name }) => /^executor-(.+)$/.exec(name)?.[1] ?? []);
+export function executionVenues(rows: readonly Deployable[] = catalog): string[] {
+  return rows.flatMap(({ name }) => /^executor-(.+)$/.exec(name)?.[1] ?? []);
 }

@@ -173,6 +173,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
   const prepareDay = new PrepareDay("prepare-day", { k3s, images, after: [...foundation, openingGate] });
   const delivery = new Delivery("delivery", {
     k3s,
+    stack,
     delivery: config.delivery,
     repository: config.gitops,
     images,

@@ -3,7 +3,7 @@ import type { NodeName } from "../nodes.ts";
 import { placedPods } from "../placed-pods.ts";
 import type { Profile } from "../profile.ts";
 import { chartImages } from "../versions.ts";
-import type { Images } from "../workloads.ts";
+import { imageOf, type Images } from "../workloads.ts";
 
 /** What each kind of pod runs, the one that others wait for first: Kafka's way to Ready is the longest. */
 function imagesByPod(images: Images): ReadonlyMap<string, readonly string[]> {
@@ -18,7 +18,7 @@ function imagesByPod(images: Images): ReadonlyMap<string, readonly string[]> {
     ["monitoring-configReloader", [chartImages.prometheusConfigReloader]],
     ["monitoring-kubeStateMetrics", [chartImages.kubeStateMetrics]],
     ["strimzi-exporter", [chartImages.kafka]],
-    ...catalog.map(({ name }) => [name, [`${images.registry}/${name}:${images.version}`]] as const),
+    ...catalog.map(({ name }) => [name, [imageOf(name, images)]] as const),
     // k3s fetches what it brings itself.
     ["coredns", []],
   ]);

@@ -36,11 +36,14 @@ export class PrometheusRule extends kubernetes.apiextensions.CustomResource {
 }
 
 export interface PodMonitorSpec {
+  /** Label of the pods whose value is the series' label `job`. Default: `<namespace>/<name>` of this object. */
+  jobLabel?: string;
   selector: {
     matchLabels?: Record<string, string>;
     matchExpressions?: { key: string; operator: "In" | "Exists"; values?: string[] }[];
   };
-  namespaceSelector: { matchNames: string[] };
+  /** Default: the namespace of this object. */
+  namespaceSelector?: { matchNames: string[] };
   podMetricsEndpoints: {
     port: string;
     path: string;

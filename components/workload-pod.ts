@@ -1,0 +1,99 @@
+/** The pod of a service. It meets the Pod Security level `restricted`, in whatever namespace it runs. */
+import type { types } from "@pulumi/kubernetes";
+import type { Deployable } from "../services/catalog.ts";
+import { settingsName } from "./settings-name.ts";
+import { httpPort, settingsChecksum, type WorkloadSettings } from "./workload-settings.ts";
+
+type PodTemplate = types.input.core.v1.PodTemplateSpec;
+
+/** Where the service images are and which of them run. */
+export interface Images {
+  /** Registry and path, for example `ghcr.io/trading-cz`. */
+  registry: string;
+  /** Tag of every image without a digest, for example `v1.0.0`. */
+  version: string;
+  /** By service: `sha256:<64 hexadecimal digits>` of exactly one image. Default: the tag. */
+  digests?: Readonly<Record<string, string>> | undefined;
+}
+
+/** The image of a service: `<registry>/<name>:<version>`, or `<registry>/<name>@<digest>`. */
+export function imageOf(name: string, images: Images): string {
+  const digest = images.digests?.[name];
+  return `${images.registry}/${name}${digest === undefined ? `:${images.version}` : `@${digest}`}`;
+}
+
+/** The node of the services (seed 000). */
+export const servicesNode = "k3s-control";
+
+/** Label of all pods of ours. */
+export const metricsLabel = { "app.kubernetes.io/part-of": "trading" } as const;
+
+/** Not root; no image knows this user by name. */
+const user = 1000;
+
+/** Labels of a service's pods and objects. */
+export function labelsOf(service: Deployable): Record<string, string> {
+  return { "app.kubernetes.io/name": service.name, ...metricsLabel };
+}
+
+function probe(path: string, failureThreshold: number) {
+  return { httpGet: { path, port: "http" }, periodSeconds: 5, timeoutSeconds: 2, failureThreshold };
+}
+
+/** The template of a service's pods. */
+export function podTemplate(
+  service: Deployable,
+  images: Images,
+  { data, variables }: WorkloadSettings,
+): PodTemplate {
+  const long = service.kind !== "Job";
+  return {
+    metadata: {
+      labels: labelsOf(service),
+      annotations: { "trading/settings-checksum": settingsChecksum(data) },
+    },
+    spec: {
+      nodeSelector: { "kubernetes.io/hostname": servicesNode },
+      serviceAccountName: service.name,
+      automountServiceAccountToken: service.keepsEvidence === true,
+      enableServiceLinks: false,
+      terminationGracePeriodSeconds: 30,
+      ...(long ? {} : { restartPolicy: "OnFailure" }),
+      securityContext: {
+        runAsNonRoot: true,
+        runAsUser: user,
+        runAsGroup: user,
+        fsGroup: user,
+        seccompProfile: { type: "RuntimeDefault" },
+      },
+      containers: [
+        {
+          name: service.name,
+          image: imageOf(service.name, images),
+          command: ["node", "--import", "tsx", service.entry],
+          ...(variables.length === 0 ? {} : { env: variables.map((variable) => ({ ...variable })) }),
+          envFrom: [
+            { configMapRef: { name: settingsName } },
+            { configMapRef: { name: service.name } },
+            ...service.secrets.map((name) => ({ secretRef: { name } })),
+          ],
+          ports: [{ name: "http", containerPort: httpPort }],
+          ...(long ? { livenessProbe: probe("/healthz", 6), readinessProbe: probe("/readyz", 2) } : {}),
+          resources: { requests: { ...service.requests }, limits: { ...service.limits } },
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ["ALL"] },
+          },
+          volumeMounts: [
+            { name: "tmp", mountPath: "/tmp" },
+            ...(service.stateDirectory === undefined
+              ? []
+              : [{ name: "state", mountPath: service.stateDirectory }]),
+          ],
+        },
+      ],
+      volumes: [{ name: "tmp", emptyDir: { sizeLimit: "64Mi" } }],
+    },
+  };
+}
