@@ -13,7 +13,7 @@ export interface Images {
   /** Tag of every image without a digest, for example `v1.0.0`. */
   version: string;
   /** By service: `sha256:<64 hexadecimal digits>` of exactly one image. Default: the tag. */
-  digests?: Readonly<Record<string, string>> | undefined;
+  digests?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 /** The image of a service: `<registry>/<name>:<version>`, or `<registry>/<name>@<digest>`. */

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { defaultReplication } from "../components/kafka-facts.ts";
 import { type Profile, profiles } from "../components/profile.ts";
 import { serviceImages } from "../components/versions.ts";
+import { catalog } from "../services/catalog.ts";
 import { parseCidr } from "./cidr.ts";
 
 const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
@@ -45,6 +46,17 @@ const whole = (allowed: string, minimum: number, maximum: number) =>
 const serverTypes = list(
   text("the name of a server type, such as cpx31", /^[a-z]+[0-9]+$/),
   "a list of server types in order of preference, such as [cpx31, cpx32]",
+);
+
+/** One exact image a service, whatever becomes of its tag. */
+const digests = z.strictObject(
+  Object.fromEntries(
+    catalog.map(({ name }) => [
+      name,
+      text("a digest: sha256: and 64 hexadecimal digits", /^sha256:[0-9a-f]{64}$/).optional(),
+    ]),
+  ),
+  { error: "an object with digests by service" },
 );
 
 /** A Git repository that Argo CD follows. */
@@ -183,8 +195,10 @@ export const valuesSchema = z.strictObject({
           /^[a-z0-9./:_-]+[a-z0-9]$/,
         ).default(serviceImages.registry),
         version: text("an image tag, such as v1.0.0", /^\w[\w.-]{0,127}$/).default(serviceImages.version),
+        /** Services whose image is named by its digest in place of the tag. Default: none. */
+        digests: digests.optional(),
       },
-      { error: "an object with registry and version" },
+      { error: "an object with registry, version and digests" },
     )
     .prefault({}),
   /** Who may pull the service images, together with the secret `registryToken`. Default: anyone may. */

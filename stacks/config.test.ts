@@ -177,6 +177,16 @@ test("a single node has one copy of everything and a server type that holds it",
   assert.deepEqual([unknown?.key, unknown?.allowed], ["trading:profile", "cluster or single-node"]);
 });
 
+test("an image may be pinned by its digest, for a service of the catalog", () => {
+  const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
+  const images = (digests: object) => ({ "trading:images": JSON.stringify({ digests }) });
+  const pinned = parseStackConfig(exampleEntries(images({ archiver: digest })));
+  assert.deepEqual(pinned.images.digests, { archiver: digest });
+  const found = mistakes(images({ archiver: "sha256:123", archver: digest }));
+  assert.deepEqual(keysOf(found), ["trading:images.digests.archiver", "trading:images.digests.archver"]);
+  assert.match(found.find(({ key }) => key.endsWith("archver"))?.allowed ?? "", /archiver, .*executor-alpaca/);
+});
+
 test("who pulls images is named with a token or not at all, and k3s takes its options", () => {
   const plain = parseStackConfig(exampleEntries());
   assert.deepEqual(plain.k3s, { embeddedRegistry: false, wireguard: false });
