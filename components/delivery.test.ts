@@ -29,7 +29,11 @@ test("the root Application follows Git by itself", async () => {
     path: "k8s/overlays/prod",
     targetRevision: "production",
   });
-  assert.deepEqual((spec["syncPolicy"] as { automated: unknown }).automated, { prune: true, selfHeal: true });
+  assert.deepEqual((spec["syncPolicy"] as { automated: unknown }).automated, {
+    prune: true,
+    selfHeal: true,
+    allowEmpty: false,
+  });
 });
 
 test("direct delivery waits for no pod, so that the export gate is there as soon as services may run", async () => {

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import { type GitSource, rootApplication } from "./argocd-objects.ts";
 import { Application } from "./custom-resources/argo-cd.ts";
-import { argoCdNamespace } from "./gitops.ts";
 import type { K3s } from "./k3s.ts";
 import { overlayObjects } from "./overlays.ts";
 import { workloadResources } from "./workload-resources.ts";
@@ -13,7 +13,7 @@ export interface DeliveryArgs {
   /** `gitops`: the root Application of Argo CD. `direct`: the same objects, applied by Pulumi. */
   delivery: "gitops" | "direct";
   /** Where the rendered services stand in Git. Needed when delivery is `gitops`. */
-  repository?: { repository: string; path: string; revision: string } | undefined;
+  repository?: GitSource | undefined;
   images: Images;
   /** What must be done before a service starts. */
   after: pulumi.Resource[];
@@ -30,28 +30,7 @@ export class Delivery extends pulumi.ComponentResource {
 
   #rootApplication(name: string, args: DeliveryArgs): void {
     if (args.repository === undefined) throw new Error("delivery by gitops needs a repository");
-    new Application(
-      `${name}-root`,
-      {
-        metadata: { name: "trading", namespace: argoCdNamespace },
-        spec: {
-          project: "default",
-          source: {
-            repoURL: args.repository.repository,
-            path: args.repository.path,
-            targetRevision: args.repository.revision,
-          },
-          destination: { server: "https://kubernetes.default.svc" },
-          syncPolicy: {
-            automated: { prune: true, selfHeal: true },
-            retry: { limit: 10, backoff: { duration: "5s", factor: 2, maxDuration: "1m" } },
-            // The namespaces are Pulumi's.
-            syncOptions: ["CreateNamespace=false"],
-          },
-        },
-      },
-      args.k3s.inCluster(this, args.after),
-    );
+    new Application(`${name}-root`, rootApplication(args.repository), args.k3s.inCluster(this, args.after));
   }
 
   #objects(args: DeliveryArgs): void {

@@ -62,17 +62,21 @@ const digests = z.strictObject(
 /** A Git repository that Argo CD follows. */
 const gitops = z.strictObject(
   {
-    /** Clone address: https, or ssh://. */
+    /** Clone address: https, or SSH. What lets in is a secret of its own. */
     repository: text(
-      "the clone address of a Git repository (https:// or ssh://)",
-      /^(https|ssh|http):\/\/\S+$|^\S+@\S+:\S+$/,
+      "the clone address of a Git repository (https://, ssh:// or user@host:path) without a password or token in it",
+      /^(https?:\/\/[^\s@]+|ssh:\/\/[^\s/:@]+@\S+|ssh:\/\/[^\s@]+|[^\s@/:]+@[^\s:]+:\S+)$/,
     ),
     /** Folder in the repository, for example `k8s/overlays/dev`. */
     path: text("a folder in the repository, such as k8s/overlays/dev", /^[^/\s][^\s]*$/),
     /** Branch, tag or commit. */
     revision: text("a branch, tag or commit", /^\S+$/),
+    /** Name that goes with the secret `gitToken`. GitHub, GitLab and Forgejo take any. */
+    user: text("a user's name").default("git"),
+    /** For SSH at a host that Argo CD does not know by itself: lines of a `known_hosts` file (`ssh-keyscan <host>`, checked). */
+    knownHosts: text("lines of a known_hosts file").optional(),
   },
-  { error: "an object with repository, path and revision" },
+  { error: "an object with repository, path and revision, and perhaps user and knownHosts" },
 );
 
 /** What the executors refuse whatever a strategy says; each limit has a denial reason of its own. */
@@ -311,6 +315,13 @@ export const secretsSchema = z.strictObject({
   nearPrivateKey: text("a NEAR private key, ed25519:<base58>", /^ed25519:[1-9A-HJ-NP-Za-km-z]+$/),
   /** Password or token of `registryUser`, which may read and nothing else. */
   registryToken: text("a token that may pull the service images").optional(),
+  /** For a repository that is not public, over https. It needs to read and nothing else. */
+  gitToken: text("a token that may read the repository of trading:gitops").optional(),
+  /** The same over SSH: a deploy key that may read. */
+  gitSshKey: text(
+    "a private SSH key without a passphrase",
+    /^-----BEGIN [A-Z ]*PRIVATE KEY-----\n.*-----END [A-Z ]*PRIVATE KEY-----\n?$/s,
+  ).optional(),
 });
 
 export type StackValues = z.infer<typeof valuesSchema>;
@@ -321,7 +332,11 @@ export type StackConfig<Secret = string> = StackValues & {
 };
 
 /** Secrets that a stack may do without. */
-export const optionalSecretKeys = ["registryToken"] as const satisfies readonly (keyof StackSecrets)[];
+export const optionalSecretKeys = [
+  "registryToken",
+  "gitToken",
+  "gitSshKey",
+] as const satisfies readonly (keyof StackSecrets)[];
 type OptionalSecretKey = (typeof optionalSecretKeys)[number];
 /** Secrets that every stack needs. */
 export const secretKeys = Object.keys(secretsSchema.shape).filter(

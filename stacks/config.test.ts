@@ -234,6 +234,34 @@ test("a secret in clear is a mistake, and no message shows a secret", () => {
   }
 });
 
+test("a repository that is not public is read with a token over https, or a key over SSH", () => {
+  const key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaA==\n-----END OPENSSH PRIVATE KEY-----\n";
+  const from = (repository: string, secrets: Record<string, string> = {}) => ({
+    "trading:delivery": "gitops",
+    "trading:gitops": JSON.stringify({ repository, path: "k8s/overlays/dev", revision: "master" }),
+    ...Object.fromEntries(Object.entries(secrets).map(([name, value]) => [`trading:${name}`, value])),
+  });
+  const [https, ssh] = ["https://git.example.com/a.git", "git@git.example.com:a.git"];
+
+  const read = parseStackConfig(exampleEntries(from(https, { gitToken: "t0ken" })));
+  assert.deepEqual([read.gitops?.user, read.secrets.gitToken], ["git", "t0ken"]);
+  assert.equal(parseStackConfig(exampleEntries(from(ssh, { gitSshKey: key }))).secrets.gitSshKey, key);
+  assert.equal(parseStackConfig(exampleEntries(from(https))).secrets.gitToken, undefined);
+
+  assert.deepEqual(keysOf(mistakes(from(ssh))), ["trading:gitSshKey"]);
+  assert.deepEqual(keysOf(mistakes(from(ssh, { gitToken: "t0ken" }))), [
+    "trading:gitSshKey",
+    "trading:gitToken",
+  ]);
+  assert.deepEqual(keysOf(mistakes(from(https, { gitSshKey: key }))), ["trading:gitSshKey"]);
+  assert.deepEqual(keysOf(mistakes(from(ssh, { gitSshKey: "ssh-ed25519 AAAA" }))), ["trading:gitSshKey"]);
+  assert.deepEqual(keysOf(mistakes(from("https://user:t0ken@git.example.com/a.git"))), [
+    "trading:gitops.repository",
+  ]);
+  // With `direct` nobody reads the repository.
+  assert.ok(parseStackConfig(exampleEntries({ ...from(ssh), "trading:delivery": "direct" })));
+});
+
 test("gitops needs a repository, direct does not", () => {
   assert.deepEqual(keysOf(mistakes({ "trading:delivery": "gitops" })), ["trading:gitops"]);
   const repository =
@@ -303,3 +331,18 @@ for (const stack of ["dev", "prod"]) {
     assert.equal(file.config["trading:allowPublicAdmin"], undefined);
   });
 }
+
+test("a choice to pass over that no choice of the profile can be is a mistake", () => {
+  const excluded = (profile: string, ...names: string[]) => ({
+    "trading:profile": profile,
+    "trading:excludedCapacity": JSON.stringify(names),
+  });
+  const [mistake] = mistakes(excluded("cluster", "fsn1/cpx32/*", "fsn1/cpx32"));
+  assert.equal(mistake?.key, "trading:excludedCapacity[1]");
+  assert.match(mistake?.allowed ?? "", /fsn1\/cpx32\/cpx22/);
+  assert.deepEqual(keysOf(mistakes(excluded("single-node", "fsn1/cpx32", "fsn1/cpx32/cpx22"))), [
+    "trading:excludedCapacity[1]",
+  ]);
+  const { excludedCapacity } = parseStackConfig(exampleEntries(excluded("single-node", "fsn1/*")));
+  assert.deepEqual(excludedCapacity, ["fsn1/*"]);
+});

@@ -175,6 +175,54 @@ function replicationMistakes(values: Record<string, unknown>): ConfigMistake[] {
   return mistakes;
 }
 
+/** A token goes with https and a key with SSH; a repository over SSH cannot be read without one. */
+function gitCredentialMistakes(
+  values: Record<string, unknown>,
+  secrets: Readonly<Record<string, string>>,
+): ConfigMistake[] {
+  const repository = at(values, ["gitops", "repository"]);
+  if (values["delivery"] !== "gitops" || typeof repository !== "string") return [];
+  const [fitting, other] = /^https?:/.test(repository)
+    ? (["gitToken", "gitSshKey"] as const)
+    : (["gitSshKey", "gitToken"] as const);
+  const mistakes: ConfigMistake[] = [];
+  if (secrets[other] !== undefined) {
+    mistakes.push({
+      key: `${projectName}:${other}`,
+      found: `a secret (not shown) that does not go with ${display(repository)}`,
+      allowed: `nothing: this address takes trading:${fitting}`,
+      action: `remove trading:${other}, or correct trading:gitops.repository`,
+    });
+  }
+  if (fitting === "gitSshKey" && secrets[fitting] === undefined) {
+    mistakes.push({
+      key: `${projectName}:${fitting}`,
+      found: "nothing",
+      allowed: "a private SSH key, because trading:gitops.repository is an SSH address",
+      action: setSecret(fitting),
+    });
+  }
+  return mistakes;
+}
+
+/** Names of choices have a part for each role that has servers of its own; others would mean no choice at all, unnoticed. */
+function exclusionMistakes(values: Record<string, unknown>): ConfigMistake[] {
+  const profile = profileOf(values);
+  const [example, parts] =
+    profile === "cluster" ? ["fsn1/cpx32/cpx22 or fsn1/cpx32/*", 3] : ["fsn1/cpx32 or fsn1/*", 2];
+  const names = Array.isArray(values["excludedCapacity"]) ? (values["excludedCapacity"] as unknown[]) : [];
+  return names.flatMap((name, index) =>
+    typeof name !== "string" || name.split("/").length === parts
+      ? []
+      : {
+          key: `trading:excludedCapacity[${index}]`,
+          found: display(name),
+          allowed: `a name as trading plan shows it with the profile ${profile}, such as ${example}`,
+          action: setValue(`trading:excludedCapacity[${index}]`),
+        },
+  );
+}
+
 /** Rules that concern more than one key. */
 function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
   const mistakes: ConfigMistake[] = [];
@@ -186,7 +234,7 @@ function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
       action: "add trading:gitops to Pulumi.<stack>.yaml, or set trading:delivery to direct",
     });
   }
-  mistakes.push(...replicationMistakes(values));
+  mistakes.push(...replicationMistakes(values), ...exclusionMistakes(values));
   const networks = Array.isArray(values["adminCidrs"]) ? (values["adminCidrs"] as unknown[]) : [];
   networks.forEach((network, index) => {
     if (
@@ -310,6 +358,8 @@ export function parseStackConfig(
           : `pulumi config set ${projectName}:${missing}, or remove trading:registryToken`,
     });
   }
+
+  mistakes.push(...gitCredentialMistakes(values, secrets));
 
   if (mistakes.length > 0 || checkedValues.data === undefined || !checkedSecrets.success) {
     throw new StackConfigError(mistakes);

@@ -1,24 +1,31 @@
 /** `argoproj.io/v1alpha1` as far as this cluster uses it: https://argo-cd.readthedocs.io/en/stable/operator-manual/application.yaml */
 import * as kubernetes from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import type { ApplicationObject, AppProjectObject, SyncWindow } from "../argocd-objects.ts";
 
-export interface ApplicationSpec {
-  project: string;
-  source: { repoURL: string; path: string; targetRevision: string };
-  destination: { server: string };
-  syncPolicy: {
-    automated: { prune: boolean; selfHeal: boolean };
-    retry: { limit: number; backoff: { duration: string; factor: number; maxDuration: string } };
-    syncOptions: string[];
-  };
-}
-
+/** See `rootApplication` in components/argocd-objects.ts. */
 export class Application extends kubernetes.apiextensions.CustomResource {
   constructor(
     name: string,
-    args: { metadata: kubernetes.types.input.meta.v1.ObjectMeta; spec: ApplicationSpec },
+    object: Pick<ApplicationObject, "metadata" | "spec"> & Partial<Pick<ApplicationObject, "operation">>,
     opts: pulumi.CustomResourceOptions,
   ) {
-    super(name, { apiVersion: "argoproj.io/v1alpha1", kind: "Application", ...args }, opts);
+    super(name, { ...object, apiVersion: "argoproj.io/v1alpha1", kind: "Application" }, opts);
+  }
+}
+
+/** When nothing is to be done may be known only while the program runs. */
+type AppProjectSpec = Omit<AppProjectObject["spec"], "syncWindows"> & {
+  syncWindows?: pulumi.Input<SyncWindow[]>;
+};
+
+/** What the Applications of a project may do. */
+export class AppProject extends kubernetes.apiextensions.CustomResource {
+  constructor(
+    name: string,
+    object: Pick<AppProjectObject, "metadata"> & { spec: AppProjectSpec },
+    opts: pulumi.CustomResourceOptions,
+  ) {
+    super(name, { ...object, apiVersion: "argoproj.io/v1alpha1", kind: "AppProject" }, opts);
   }
 }
