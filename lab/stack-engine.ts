@@ -32,6 +32,8 @@ import {
   EngineError,
   type EngineEvent,
   type EngineOptions,
+  forgetPending,
+  refresh,
   StateLockedError,
   up,
 } from "./engine/index.ts";
@@ -90,14 +92,19 @@ async function readConfiguration(file: string): Promise<StackConfiguration> {
   }
 }
 
-/** The lab's engine behind the interface of the `trading` command line. */
-export function labStackEngine(options: LabStackEngineOptions): StackEngine {
+/**
+ * The lab's engine behind the interface of the `trading` command line.
+ * @param adoptsPending false: creations that a killed run began are forgotten, as with the Pulumi CLI, so that what they
+ *   made is unknown to the state
+ */
+export function labStackEngine(options: LabStackEngineOptions, adoptsPending = true): StackEngine {
   const runs = async <T>(
     what: string,
     { config = {}, signal, onEvent }: StackRunOptions,
     work: (run: EngineOptions) => Promise<T>,
   ): Promise<T> => {
     try {
+      if (!adoptsPending) await forgetPending(options);
       return await work({
         ...options,
         config: { ...options.config, ...config },
@@ -113,11 +120,12 @@ export function labStackEngine(options: LabStackEngineOptions): StackEngine {
   };
   return {
     description: "the lab's engine (a rehearsal, without the Pulumi CLI)",
-    adoptsPending: true,
+    adoptsPending,
     config: () => Promise.resolve({ ...options.config }),
     settle: async () => {
       try {
-        await (await lockState(path.resolve(options.stateFile))).release();
+        if (adoptsPending) await (await lockState(path.resolve(options.stateFile))).release();
+        else await forgetPending(options);
       } catch (error) {
         throw translated("settle", error);
       }
@@ -129,6 +137,7 @@ export function labStackEngine(options: LabStackEngineOptions): StackEngine {
         throw translated("reading the state", error);
       }
     },
+    refresh: (urns, run) => runs("refresh", run, async (engine) => void (await refresh(engine, urns))),
     up: (run) =>
       runs("up", run, async (engine) => {
         const { outputs } = await up(engine);

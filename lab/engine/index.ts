@@ -20,6 +20,7 @@ import { type Project, readProject } from "./project.ts";
 import { masked, plainMap, type PropertyMap } from "./properties.ts";
 import { Providers } from "./providers.ts";
 import type { Registrar } from "./registrar.ts";
+import { forgetGone } from "./refresh.ts";
 import { Run } from "./run.ts";
 import { SecretMask } from "./secret-mask.ts";
 import { lockState } from "./state-lock.ts";
@@ -279,6 +280,28 @@ export async function destroy(options: EngineOptions): Promise<DestroyResult> {
     }
     await store.remove();
     return { ...run.counts, milliseconds: performance.now() - began };
+  });
+}
+
+/**
+ * Forgets those of the named resources that are gone at their providers.
+ * @returns URNs of what was forgotten
+ * @throws as `up`, before anything is forgotten
+ */
+export function refresh(options: EngineOptions, urns: readonly string[]): Promise<string[]> {
+  return withRun(options, "change", (run) => forgetGone(run, new Set(urns)));
+}
+
+/**
+ * Forgets creations that were begun and whose end was not seen, as Pulumi's state has to be rid of them by hand: what they
+ * made is unknown to the state then.
+ * @throws StateLockedError, WrongPassphraseError, StateFormatError
+ */
+export function forgetPending(options: EngineOptions): Promise<void> {
+  return withRun(options, "change", async ({ parts: { store } }) => {
+    if (store.state.pendingCreations.length === 0) return;
+    store.state.pendingCreations = [];
+    await store.save();
   });
 }
 

@@ -65,6 +65,8 @@ export interface ResourceDefinition {
   problems?(inputs: PropertyMap): { property: string; reason: string }[];
   /** Whether something besides the inputs makes an update needed (for example, a rendered file is gone). */
   isStale?(recorded: Recorded, context: OperationContext): Promise<boolean>;
+  /** Whether the recorded thing is not there any more; absent where nobody can tell. @throws ProviderError */
+  isGone?(recorded: Recorded, context: OperationContext): Promise<boolean>;
   /** Whether two inputs mean one and the same thing, where no `nameProperty` tells: a replacement then deletes first. */
   sameThing?(old: PropertyMap, fresh: PropertyMap): boolean;
   /** Inputs by which it goes with the resource that they came from, when that is deleted before its replacement. */

@@ -10,6 +10,7 @@ import { engineProgress } from "./engine-progress.ts";
 import { findLabelled } from "./labelled.ts";
 import { clusterName } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
+import { forgetVanished } from "./vanished.ts";
 
 /** Something with the stack's labels is still there; all of it is named, with its price. */
 export class LeftBehindError extends Error {
@@ -33,6 +34,7 @@ export interface CloseResult {
 export async function closeCluster(parts: ClusterParts): Promise<CloseResult> {
   const { stack, engine, reporter } = parts;
   await engine.settle();
+  await forgetVanished(parts);
   const state = await engine.state();
   // A server that the state does not know would keep firewall and network in use.
   const cleared = await clearHarmless(parts);
@@ -43,7 +45,8 @@ export async function closeCluster(parts: ClusterParts): Promise<CloseResult> {
     await destroyStack(parts, async () => {
       const more = await clearHarmless(parts);
       cleared.push(...more);
-      return more.length > 0;
+      const { forgotten } = await forgetVanished(parts);
+      return more.length + forgotten.length > 0;
     });
   }
   const refused: Error[] = [];

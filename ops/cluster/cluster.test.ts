@@ -9,9 +9,11 @@ import type { HetznerClient } from "../hetzner/client.ts";
 import { RefusedError } from "../run.ts";
 import { destroyWasBegun, gateNames } from "./begun-destroy.ts";
 import { findLeftovers } from "./leftovers.ts";
+import type { ClusterParts } from "./parts.ts";
 import { removeResources, RemovalError } from "./removal.ts";
 import { demandRelease } from "./release.ts";
 import { exclusionsFor, judgeUpFailure } from "./up-failure.ts";
+import { demandWhole, forgetVanished, isTorn } from "./vanished.ts";
 
 const date = "2025-10-14";
 const labels = (clusterId: string, role = "kafka") => ({
@@ -29,6 +31,13 @@ const server = (id: number, name: string, clusterId: string, role = "kafka") => 
   server_type: { name: "cpx32" },
   location: { name: "fsn1" },
   public_net: { ipv4: { id: 1, ip: "192.0.2.1" }, ipv6: null },
+});
+
+const network = (id: number, clusterId: string, ...ranges: string[]) => ({
+  id,
+  name: "dev",
+  labels: labels(clusterId),
+  subnets: ranges.map((ip_range) => ({ ip_range })),
 });
 
 interface Row {
@@ -68,7 +77,7 @@ test("what the state does not know is found, by cluster, with what it held", asy
   const { client } = account({
     servers: [server(1, "dev-kafka-0", "A"), server(2, "dev-kafka-1", "A"), server(3, "dev-kafka-2", "B")],
     // Ids count for each kind apart.
-    networks: [{ id: 1, name: "dev", labels: labels("B") }],
+    networks: [network(1, "B")],
     ssh_keys: [{ id: 9, name: "dev", labels: { project: "trading", stack: "dev" } }],
   });
   const archiveStore = memory();
@@ -125,13 +134,13 @@ test("an opened cluster goes only through the gate; the exact word lets it go; w
     return true;
   });
   assert.equal(await ask("dev/B"), "data-loss-allowed");
-  const network = await leftoverOf({ networks: [{ id: 1, name: "dev", labels: labels("B") }] });
-  assert.equal(await ask(undefined, network), "no-servers");
+  const withoutServers = await leftoverOf({ networks: [network(1, "B")] });
+  assert.equal(await ask(undefined, withoutServers), "no-servers");
 });
 
 test("the control plane goes first, then what held the rest in use; one that stays is named", async () => {
   const rows = {
-    networks: [{ id: 5, name: "dev", labels: labels("B") }],
+    networks: [network(5, "B")],
     servers: [server(1, "dev-kafka-0", "B"), server(2, "dev-k3s-control", "B", "k3s-control")],
     firewalls: [{ id: 4, name: "dev", labels: labels("B") }],
   };
@@ -149,7 +158,7 @@ test("the control plane goes first, then what held the rest in use; one that sta
     removeResources(stuck.client, stuck.resources, () => undefined),
     (error: unknown) => error instanceof RemovalError && /dev-kafka-1[^]*protected/.test(error.message),
   );
-  assert.deepEqual(stuck.removed, whole.removed, "everything else was removed");
+  assert.deepEqual(stuck.removed, ["servers/2", "servers/1"], "what the last one stands on stays, too");
 });
 
 test("a destroy was begun when the gates are gone from the state of a cluster that held data", () => {
@@ -167,6 +176,70 @@ test("a destroy was begun when the gates are gone from the state of a cluster th
   );
   assert.equal(destroyWasBegun(withGates(opening), "sealed"), true);
   assert.equal(destroyWasBegun(withGates(), "opened"), true);
+});
+
+test("what is gone leaves the state, but no server of a cluster that still holds data", async () => {
+  const subnet = "hcloud:index/networkSubnet:NetworkSubnet";
+  const range = "10.0.1.0/24";
+  const known: [type: string, id: string][] = [
+    ["hcloud:index/server:Server", "1"],
+    ["hcloud:index/server:Server", "2"],
+    ["hcloud:index/network:Network", "5"],
+    [subnet, `5-${range}`],
+    ["hcloud:index/firewall:Firewall", "5"],
+    ["kubernetes:core/v1:Namespace", "kafka"],
+  ];
+  const play = async (rows: Partial<Record<string, Row[]>>, archiveStore: MemoryStore, gates: string[]) => {
+    let left = [
+      ...known.map(([type, id]) => ({ urn: `${type} ${id}`, type, id, name: `${type} ${id}` })),
+      ...gates.map((name) => ({ urn: name, type: "command:local:Command", name, id: "x" })),
+    ];
+    const engine = {
+      state: () => Promise.resolve({ ...state("B", []), resources: left }),
+      refresh: (urns: readonly string[]) => {
+        left = left.filter(({ urn }) => !urns.includes(urn));
+        return Promise.resolve();
+      },
+    };
+    const { client } = account(rows);
+    const reporter = { note: () => undefined, progress: () => undefined };
+    const parts = {
+      engine,
+      client,
+      stack: "dev",
+      archiveStore,
+      reporter,
+      ...quiet,
+    } as unknown as ClusterParts;
+    const vanished = await forgetVanished(parts);
+    const refusal = await demandWhole(parts, vanished).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    return { forgotten: vanished.forgotten.map(({ urn }) => urn), torn: isTorn(vanished), refusal };
+  };
+  const servers = [server(1, "dev-kafka-0", "B"), server(2, "dev-kafka-1", "B")];
+  const firewalls = [{ id: 5, name: "dev", labels: labels("B") }];
+  const whole = { servers, firewalls, networks: [network(5, "B", range)] };
+  const gates = [gateNames.opening, gateNames.export];
+  const never = memory();
+  assert.deepEqual(await play(whole, never, gates), { forgotten: [], torn: false, refusal: undefined });
+  const torn = { servers: servers.slice(1), networks: [network(5, "B")] };
+  const missing = [
+    "hcloud:index/server:Server 1",
+    `${subnet} 5-${range}`,
+    "hcloud:index/firewall:Firewall 5",
+  ];
+  assert.deepEqual(await play(torn, never, gates), { forgotten: missing, torn: true, refusal: undefined });
+
+  const opened = memory();
+  await opened.putJson(`dev/${date}/B/opened.json`, {});
+  const { forgotten, torn: isPart, refusal } = await play(torn, opened, gates);
+  assert.deepEqual([forgotten, isPart], [missing.slice(1), false]);
+  assert.ok(refusal instanceof RefusedError);
+  assert.match(refusal.message, /these are gone[^]*server:Server 1\.[^]*trading -- close --stack dev/);
+  const begun = await play(torn, opened, []);
+  assert.deepEqual(begun, { forgotten: missing, torn: true, refusal: undefined }, "its destroy was begun");
 });
 
 test("what a failed up calls for", () => {

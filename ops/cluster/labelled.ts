@@ -47,6 +47,8 @@ export interface LabelledResource {
   holdsData: boolean;
   /** Server type and location, volume size, … for people; empty when there is nothing to say. */
   details: string;
+  /** Ranges of a network's subnets; undefined for every other kind. */
+  subnets?: readonly string[];
   /** What its price depends on; undefined for what costs nothing or has no price here. */
   priced: { serverType: string; location: string; hasIpv4: boolean } | "free" | undefined;
 }
@@ -80,9 +82,13 @@ function labelled(kind: ResourceKind, row: Resource<ResourceKind>): LabelledReso
       },
     };
   }
+  const networkFacts =
+    kind === "networks"
+      ? { subnets: (row as Resource<"networks">).subnets.map(({ ip_range }) => ip_range) }
+      : {};
   const details =
     kind === "volumes" ? `${(row as Resource<"volumes">).size} GB` : "ip" in row ? String(row.ip) : "";
-  return { ...common, details, priced: free.includes(kind) ? "free" : undefined };
+  return { ...common, ...networkFacts, details, priced: free.includes(kind) ? "free" : undefined };
 }
 
 /** For people: `server dev-kafka-0 (id 7, cpx32 in fsn1)`. */

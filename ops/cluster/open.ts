@@ -17,6 +17,7 @@ import { findLabelled } from "./labelled.ts";
 import { clusterName, type Leftover } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
 import { exclusionsFor, judgeUpFailure } from "./up-failure.ts";
+import { demandWhole, forgetVanished, isTorn } from "./vanished.ts";
 
 /** Most choices of capacity that are tried in one run. */
 const mostChoices = 4;
@@ -69,7 +70,11 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
   const { stack, engine, config, client, reporter } = parts;
   await engine.settle();
   const cleared: Cleared[] = [];
-  const finishedDestroy = await finishDestroy(parts);
+  const vanished = await forgetVanished(parts);
+  await demandWhole(parts, vanished);
+  const finishedDestroy = await finishDestroy(parts, isTorn(vanished));
+  /** Something was begun before this run; what an `up` makes of it is tried once. */
+  let isContinued = (await engine.state()) !== undefined;
   const tried: TriedChoice[] = [];
   const excluded = [...config.excludedCapacity];
   for (let clearings = 0; ;) {
@@ -100,6 +105,12 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
       // A killed engine's last request may have been carried out after the look for leftovers.
       if (failure === "name" && clearings++ < mostClearings && (await strangers(parts)).length > 0) continue;
       const again = failure === "capacity" && tried.length + 1 < mostChoices;
+      if (failure === "other" && isContinued && (await heldByState(parts)) === "never") {
+        isContinued = false;
+        reporter.note(`what a former run began could not be gone on with: beginning anew\n${error.message}`);
+        await removeFailed(parts, error, false);
+        continue;
+      }
       await removeFailed(parts, error, again ? false : (options.keepFailed ?? false));
       if (failure !== "capacity") throw await failed(parts, error, failure === "limit" ? limitAdvice : "");
       tried.push({ choice: choice.name, reason: reasonOf(error) });
@@ -121,15 +132,20 @@ async function bringUp(parts: ClusterParts, excluded: readonly string[]): Promis
   return outputs;
 }
 
-/** Ends a destroy that a killed run began: its cluster is sealed, and partly gone. @returns the cluster's name */
-async function finishDestroy(parts: ClusterParts): Promise<string | null> {
+/**
+ * Ends a destroy that a killed run began: its cluster is partly gone, and sealed if it ever held data.
+ * @param isPart whether servers are gone that the state knew
+ * @returns the cluster's name
+ */
+async function finishDestroy(parts: ClusterParts, isPart: boolean): Promise<string | null> {
   const { engine, stack, reporter } = parts;
   const state = await engine.state();
   const held = await heldByState(parts);
-  if (state?.cluster === undefined || held === undefined || !destroyWasBegun(state, held)) return null;
+  if (state?.cluster === undefined || held === undefined) return null;
+  if (!destroyWasBegun(state, held) && !(isPart && held === "never")) return null;
   const name = clusterName(stack, { cluster: state.cluster });
   reporter.note(`${name} was being destroyed by a run that was killed: going on with that first`);
-  await destroyStack(parts);
+  await destroyStack(parts, () => makeWay(parts));
   return name;
 }
 
@@ -169,6 +185,13 @@ async function clearWay(parts: ClusterParts): Promise<Cleared[]> {
   return cleared;
 }
 
+/** For a destroy that failed: removes and forgets what may be the reason. @returns whether there was anything */
+async function makeWay(parts: ClusterParts): Promise<boolean> {
+  const cleared = await clearWay(parts);
+  const { forgotten } = await forgetVanished(parts);
+  return cleared.length + forgotten.length > 0;
+}
+
 async function describeOpened(parts: ClusterParts, leftover: Leftover): Promise<string> {
   const { stack } = parts;
   const name = clusterName(stack, leftover);
@@ -188,7 +211,7 @@ async function removeFailed(parts: ClusterParts, error: StackEngineError, keep: 
   if (held !== undefined && held !== "never") return;
   parts.reporter.note(`the cluster did not come up (${reasonOf(error)}) and was never opened: removing it`);
   try {
-    await destroyStack(parts, async () => (await clearWay(parts)).length > 0);
+    await destroyStack(parts, () => makeWay(parts));
     await clearWay(parts);
   } catch (second) {
     throw new OpenFailedError(

@@ -17,9 +17,11 @@ export function isControlPlane({ kind, labels }: LabelledResource): boolean {
 
 /**
  * Removes them all, the control plane first and alone: while it stands, the cluster can still be asked for a seal; once it
- * is gone nothing writes to the cluster any more, so a removal that is interrupted then may be gone on with.
+ * is gone nothing writes to the cluster any more, so a removal that is interrupted then may be gone on with. Where a server
+ * stays, so does what it stands on: the API refuses to remove a firewall or placement group in use, and a network that goes
+ * would be taken from the server.
  * @param report told of each that is gone.
- * @throws RemovalError after everything else was tried; the signal's reason of the client
+ * @throws RemovalError after all servers were tried; the signal's reason of the client
  */
 export async function removeResources(
   client: HetznerClient,
@@ -39,6 +41,7 @@ export async function removeResources(
   await Promise.all(controlPlanes.map(remove));
   if (problems.length === 0) {
     for (const kind of kinds) {
+      if (kind !== "servers" && problems.length > 0) break;
       const rest = resources.filter((other) => other.kind === kind && !controlPlanes.includes(other));
       await Promise.all(rest.map(remove));
     }

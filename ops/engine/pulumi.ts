@@ -184,9 +184,17 @@ class PulumiEngine implements StackEngine {
     await this.#run("destroy", options, (run) => this.#stack.destroy(run));
   }
 
+  async refresh(
+    urns: readonly string[],
+    options: Pick<StackRunOptions, "signal" | "onEvent">,
+  ): Promise<void> {
+    if (urns.length === 0) return;
+    await this.#run("refresh", options, (run) => this.#stack.refresh({ ...run, target: [...urns] }));
+  }
+
   /** Runs a command of the CLI; what fails is told by resource. */
   async #run<T>(
-    command: "up" | "destroy",
+    command: "up" | "destroy" | "refresh",
     { config, signal, onEvent }: StackRunOptions,
     work: (run: {
       onEvent: (event: EngineEvent) => void;

@@ -76,6 +76,12 @@ export interface StackEngine {
    * not adopt. @throws StackLockedError when another run is under way.
    */
   settle(): Promise<void>;
+  /**
+   * Reads resources of the state at their providers; what is gone there leaves the state. A killed `destroy` makes this
+   * needed: a deletion can have been carried out before its end was written down.
+   * @param urns the resources; others are left as they are
+   */
+  refresh(urns: readonly string[], options: Pick<StackRunOptions, "signal" | "onEvent">): Promise<void>;
   /** Undefined when there is none. */
   state(): Promise<StackState | undefined>;
   /** Makes the stack what the program asks for. @returns its outputs, without the secret ones. */

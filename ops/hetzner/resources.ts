@@ -39,7 +39,13 @@ export const resourceSchemas = {
     public_net: z.object({ ipv4: publicAddress, ipv6: publicAddress }),
     protection: z.object({ delete: z.boolean() }),
   }),
-  networks: z.object({ ...base, ...created, ip_range: z.string(), servers: z.array(z.number()) }),
+  networks: z.object({
+    ...base,
+    ...created,
+    ip_range: z.string(),
+    subnets: z.array(z.object({ ip_range: z.string() })),
+    servers: z.array(z.number()),
+  }),
   firewalls: z.object({
     ...base,
     ...created,

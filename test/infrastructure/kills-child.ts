@@ -21,12 +21,14 @@ export type KillableCommand = "up" | "destroy" | "open" | "close";
 export interface ChildOptions {
   command: KillableCommand;
   engine: Omit<EngineOptions, "signal" | "onEvent" | "clock">;
+  /** See `labStackEngine`. */
+  adoptsPending: boolean;
   /** How many times faster than for real the engine's pauses pass. */
   engineSpeed: number;
   patience: Partial<HetznerPatience>;
 }
 
-const { command, engine, engineSpeed, patience } = JSON.parse(
+const { command, engine, adoptsPending, engineSpeed, patience } = JSON.parse(
   readFileSync(process.argv[2] ?? "", "utf8"),
 ) as ChildOptions;
 const signal = new AbortController().signal;
@@ -38,7 +40,7 @@ const pause = (milliseconds: number, ended?: AbortSignal): Promise<unknown> =>
   delay(milliseconds / engineSpeed, undefined, ended === undefined ? {} : { signal: ended }).catch(
     () => undefined,
   );
-const plain = labStackEngine({ ...engine, clock: { pause } });
+const plain = labStackEngine({ ...engine, clock: { pause } }, adoptsPending);
 const told = (run: Parameters<StackEngine["up"]>[0]): typeof run => ({
   ...run,
   onEvent: (event) => {

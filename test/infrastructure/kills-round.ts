@@ -16,6 +16,8 @@ import { InfrastructureWorld, until } from "./world.ts";
 export interface RoundArguments {
   store: LabObjectStore;
   bundle: Bundle;
+  /** Whether the engine goes on with creations that a killed run began (the lab's own way), or forgets them (Pulumi's). */
+  adoptsPending: boolean;
 }
 
 /** The simulated archiver answers at once, but on a busy machine at once may be late. */
@@ -41,20 +43,26 @@ export class KillRound {
   readonly kills: Record<KillableCommand, number> = { up: 0, destroy: 0, open: 0, close: 0 };
   readonly #ticks: Ticks;
   readonly #bundle: Bundle;
+  readonly #adoptsPending: boolean;
   /** The state of a cluster was lost: `open` may have to leave the cluster to `close`. */
   #lost = false;
 
-  private constructor(world: InfrastructureWorld, ticks: Ticks, bundle: Bundle) {
+  private constructor(
+    world: InfrastructureWorld,
+    ticks: Ticks,
+    { bundle, adoptsPending }: Omit<RoundArguments, "store">,
+  ) {
     this.world = world;
     this.#ticks = ticks;
     this.#bundle = bundle;
+    this.#adoptsPending = adoptsPending;
   }
 
-  static async start({ store, bundle }: RoundArguments): Promise<KillRound> {
+  static async start({ store, ...others }: RoundArguments): Promise<KillRound> {
     const ticks = new Ticks();
     const onAnswer = (): void => ticks.tick("request");
     const world = await InfrastructureWorld.start({ store, onAnswer, gateTimeoutSeconds });
-    return new KillRound(world, ticks, bundle);
+    return new KillRound(world, ticks, others);
   }
 
   stop(): Promise<void> {
@@ -64,7 +72,14 @@ export class KillRound {
   /** Runs a command and judges how it ended and what is there then. @throws AssertionError */
   async run(command: KillableCommand, moment?: KillMoment): Promise<ChildEnd> {
     const { world } = this;
-    const end = await runCommand({ world, ticks: this.#ticks, bundle: this.#bundle, command, moment });
+    const end = await runCommand({
+      world,
+      ticks: this.#ticks,
+      bundle: this.#bundle,
+      adoptsPending: this.#adoptsPending,
+      command,
+      moment,
+    });
     const planned =
       moment === undefined
         ? ""
@@ -156,8 +171,8 @@ export class KillRound {
 }
 
 /** A round without kills, to know how long runs are. */
-export async function measureLengths(args: RoundArguments): Promise<Lengths> {
-  const round = await KillRound.start(args);
+export async function measureLengths(args: Omit<RoundArguments, "adoptsPending">): Promise<Lengths> {
+  const round = await KillRound.start({ ...args, adoptsPending: true });
   try {
     const open = await round.run("open");
     const close = await round.run("close");
@@ -169,10 +184,12 @@ export async function measureLengths(args: RoundArguments): Promise<Lengths> {
 
 /** Plays a round. @throws AssertionError with the round's history */
 export async function playRound(
-  args: RoundArguments & { seed: number; lengths: Lengths },
+  args: Omit<RoundArguments, "adoptsPending"> & { seed: number; lengths: Lengths },
 ): Promise<Record<KillableCommand, number>> {
   const random = new Randomness(args.seed);
-  const round = await KillRound.start(args);
+  const adoptsPending = random.chance(0.5);
+  const round = await KillRound.start({ ...args, adoptsPending });
+  round.history.push(adoptsPending ? "begun creations are adopted" : "begun creations are forgotten");
   const kill = (command: KillableCommand, share = 1): Promise<ChildEnd> =>
     round.run(command, killMoment(random, command, args.lengths, share));
   try {

@@ -59,6 +59,7 @@ export interface CommandArguments {
   ticks: Ticks;
   bundle: Bundle;
   command: KillableCommand;
+  adoptsPending: boolean;
   /** Undefined: it runs to its end. */
   moment?: KillMoment | undefined;
 }
@@ -69,10 +70,12 @@ export async function runCommand({
   ticks,
   bundle,
   command,
+  adoptsPending,
   moment,
 }: CommandArguments): Promise<ChildEnd> {
   const options: ChildOptions = {
     command,
+    adoptsPending,
     engine: { ...world.engineOptions(), projectDirectory: bundle.projectDirectory },
     engineSpeed,
     patience,

@@ -11,7 +11,7 @@ import { closeCluster } from "../../ops/cluster/close.ts";
 import { openCluster, OpenFailedError } from "../../ops/cluster/open.ts";
 import { type ClusterParts, openParts } from "../../ops/cluster/parts.ts";
 import { RefusedError } from "../../ops/run.ts";
-import { InfrastructureWorld, startBucket, type WorldOptions } from "./world.ts";
+import { InfrastructureWorld, startBucket, until, type WorldOptions } from "./world.ts";
 
 let store: LabObjectStore;
 before(async () => {
@@ -276,5 +276,64 @@ test(
       await world.demandOneCluster();
       await run(closeCluster);
       await world.demandEmpty();
+    }),
+);
+
+test(
+  "what is gone though the state knows it: open makes it again, but no server of an opened cluster",
+  { timeout: 200_000 },
+  () =>
+    scene({}, async ({ world, with: run }) => {
+      const { hetzner } = world;
+      const [rule = ""] = hetzner.faults.add({
+        rules: [
+          {
+            at: "request",
+            method: "POST",
+            path: "/servers",
+            effect: { kind: "error", code: "server_error" },
+          },
+        ],
+      });
+      await world.failed("up");
+      hetzner.faults.remove(rule);
+      const ask = async (method: string, route: string, body?: unknown): Promise<void> => {
+        const answer = await fetch(hetzner.endpoint + route, {
+          method,
+          headers: { authorization: `Bearer ${hetzner.token}`, "content-type": "application/json" },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        });
+        assert.ok(answer.ok, `${method} ${route}: ${answer.status}`);
+      };
+      // As a destroy that was killed between the answers of these requests and its next write leaves it.
+      const [network] = hetzner.project.networks();
+      const [group] = hetzner.project.placementGroups();
+      await ask("POST", `/networks/${network?.id ?? 0}/actions/delete_subnet`, { ip_range: "10.0.1.0/24" });
+      await ask("DELETE", `/placement_groups/${group?.id ?? 0}`);
+      const opened = await run(openCluster);
+      await world.demandOneCluster();
+      assert.deepEqual([opened.cleared, hetzner.project.networks().length], [[], 1]);
+      assert.deepEqual(
+        hetzner.project.networks().map(({ id }) => id),
+        [network?.id],
+        "what is there stays",
+      );
+
+      const clusterId = await world.opened();
+      const lost = hetzner.project.servers().find(({ name }) => name === "dev-kafka-2");
+      await ask("DELETE", `/servers/${lost?.id ?? 0}`);
+      await until("the server is gone", () => hetzner.project.servers().length === 3);
+      await assert.rejects(run(openCluster), (error: unknown) => {
+        assert.ok(error instanceof RefusedError, String(error));
+        assert.match(
+          error.message,
+          new RegExp(`${clusterId} was opened[^]*nodes-kafka-2[^]*trading -- close --stack dev`),
+        );
+        return true;
+      });
+      demandServers(world, 3);
+      await run(closeCluster);
+      await world.demandEmpty();
+      assert.equal((await world.archived())[0]?.sealed, true);
     }),
 );

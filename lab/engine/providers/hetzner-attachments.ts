@@ -93,6 +93,11 @@ export function subnetResource(client: HetznerClient): ResourceDefinition {
         }
       }
     },
+    isGone: async ({ id }, { signal }) => {
+      const { network, range } = splitSubnetId(id);
+      const there = await subnets(client, String(network), signal);
+      return there?.some((one) => one.ip_range === range) !== true;
+    },
     find: async (inputs, context) => {
       const network = textOf(inputs["networkId"]);
       const made = (await subnets(client, network, context.signal))?.find(

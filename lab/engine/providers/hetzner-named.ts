@@ -102,6 +102,8 @@ export function namedResource(client: HetznerClient, kind: NamedKind): ResourceD
       const answer = await client.find("DELETE", `/${collection}/${recorded.id}`, context.signal);
       await client.wait([answer?.["action"]], context.signal);
     },
+    isGone: async ({ id }, { signal }) =>
+      (await client.find("GET", `/${collection}/${id}`, signal)) === undefined,
     find: async (inputs, context) => {
       const thing = await findByName(client, collection, textOf(inputs["name"]), context.signal);
       if (thing === undefined) return undefined;

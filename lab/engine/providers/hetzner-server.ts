@@ -307,6 +307,7 @@ export function serverResource(client: HetznerClient): ResourceDefinition {
       // A server answers 404 before its delete action ends; only the action's end is the end.
       await client.wait([answer?.["action"]], context.signal);
     },
+    isGone: async ({ id }, { signal }) => (await readServer(client, id, signal)) === undefined,
     find: async (values, context) => {
       const inputs = schema.parse(values);
       const found = await findByName(client, "servers", inputs.name, context.signal);
