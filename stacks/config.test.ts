@@ -184,7 +184,10 @@ test("an image may be pinned by its digest, for a service of the catalog", () =>
   assert.deepEqual(pinned.images.digests, { archiver: digest });
   const found = mistakes(images({ archiver: "sha256:123", archver: digest }));
   assert.deepEqual(keysOf(found), ["trading:images.digests.archiver", "trading:images.digests.archver"]);
-  assert.match(found.find(({ key }) => key.endsWith("archver"))?.allowed ?? "", /archiver, .*executor-alpaca/);
+  assert.match(
+    found.find(({ key }) => key.endsWith("archver"))?.allowed ?? "",
+    /archiver, .*executor-alpaca/,
+  );
 });
 
 test("who pulls images is named with a token or not at all, and k3s takes its options", () => {
