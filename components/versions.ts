@@ -67,3 +67,16 @@ export const serviceImages = {
   registry: "ghcr.io/trading-cz",
   version: "v0.1.0",
 } as const;
+
+/**
+ * What the service images are built from and on: the same Node release line, which has been LTS since 2026-10-28
+ * (https://github.com/nodejs/Release, `schedule.json`). The Dockerfile names both; a check holds them equal to these.
+ */
+export const serviceImageBases = {
+  /** Node of the build, and of the check that starts every service from its image's files. */
+  node: "26.10.0",
+  build: "node:26.10.0-trixie-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1",
+  /** Node and the libraries that it needs: no shell, no package manager. Its patch release may differ from the build's. */
+  runtime:
+    "gcr.io/distroless/nodejs26-debian13:nonroot@sha256:afc6657a4b662f9cb69ca892b0596e55d6ef81a10e83ee8887b13f602877df89",
+} as const;

@@ -1,4 +1,5 @@
 /** The thread that reads objects back, as the rest of the archiver uses it. */
+import path from "node:path";
 import { Worker } from "node:worker_threads";
 import type { OffsetRange } from "./layout.ts";
 import { ArchiveObjectError, type ObjectContent } from "./object.ts";
@@ -70,10 +71,13 @@ export class ObjectScanner {
   }
 }
 
-/** Node before 22.18 runs TypeScript with tsx only, whose `--import` does not reach into threads. */
+/** The thread's module beside this one, in TypeScript as here or in JavaScript as in an image. */
 function threadEntry(): URL {
-  const entry = new URL("read-back-worker.ts", import.meta.url);
-  if ("typescript" in process.features && process.features.typescript !== false) return entry;
+  const extension = path.extname(new URL(import.meta.url).pathname);
+  const entry = new URL(`read-back-worker${extension}`, import.meta.url);
+  const runsTypeScript = "typescript" in process.features && process.features.typescript !== false;
+  if (extension === ".js" || runsTypeScript) return entry;
+  // Node before 22.18 runs TypeScript with tsx only, whose `--import` does not reach into threads.
   const code = [
     `import { register } from ${JSON.stringify(import.meta.resolve("tsx/esm/api"))};`,
     "register();",
