@@ -3,6 +3,7 @@
  * against the simulated Hetzner Cloud with the latencies of the real one, with a cluster that is played. The clock moves
  * only while everything waits, so the times are the model's and not this machine's.
  */
+import { setMaxListeners } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -116,7 +117,7 @@ function stagesOf(spans: readonly StageSpan[], from: number, origin: number): Ti
  * Brings a stack up and destroys it, once.
  * @param stack `dev` or `prod`: everything but endpoints and secrets is as its file says
  * @param signal ends it early; the account is then left as it is, in memory only
- * @throws what the engine throws; ModelTimeUnavailableError where there is no /proc
+ * @throws what the engine throws; ModelTimeUnavailableError where there is no /proc; NeverQuietError
  */
 export async function runInfrastructure(
   stack: string,
@@ -131,6 +132,9 @@ export async function runInfrastructure(
   const hetzner = await startHetzner({ latency: "model", speed: standingStill });
   const cluster = new ModelCluster(hetzner.world, objectsInGit());
   const clock = new ModelClock(hetzner.clock);
+  const ending = AbortSignal.any([signal, clock.stuck]);
+  // Every wait of every resource listens.
+  setMaxListeners(0, ending);
   try {
     const { values, secretKeys } = labStackConfiguration(projectDirectory, stack, {
       hetzner,
@@ -148,7 +152,7 @@ export async function runInfrastructure(
       passphrase: "throwaway",
       clock: hetzner.clock,
       kubernetes: cluster,
-      signal,
+      signal: ending,
     };
     const began = clock.now();
     const since = (): number => clock.now() - began;
@@ -185,8 +189,11 @@ export async function runInfrastructure(
     cluster.stop();
     // Whoever waits by the simulator's time goes on at once when it ends; the clock needs nobody any more.
     await hetzner.close();
-    await clock.stop();
-    await store.stop();
-    rmSync(directory, { recursive: true, force: true });
+    try {
+      await clock.stop();
+    } finally {
+      await store.stop();
+      rmSync(directory, { recursive: true, force: true });
+    }
   }
 }

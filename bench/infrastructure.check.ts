@@ -3,7 +3,6 @@
  * everything waits. Not a timed test: nothing here looks at real time.
  */
 import assert from "node:assert/strict";
-import { setMaxListeners } from "node:events";
 import test from "node:test";
 import { lastOfProgram, longestChain, sequentialStages, upStages } from "./infrastructure-graph.ts";
 import { runInfrastructure } from "./infrastructure-world.ts";
@@ -19,7 +18,6 @@ function demand(target: Target, figure: number, what: string): void {
 }
 
 test("dev comes up along the longest unavoidable chain, with few requests, and goes within a minute", async (context) => {
-  setMaxListeners(0, context.signal);
   const run = await runInfrastructure("dev", (line) => context.diagnostic(line), context.signal);
   const stages = upStages();
   demand(upToChain, run.readyMs / longestChain(stages).takes, "everything Ready ÷ longest chain");

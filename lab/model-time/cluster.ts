@@ -6,6 +6,7 @@
  * The provider goes on when the real one would: Jobs and the Kafka object are awaited (pulumi.com/waitFor), workloads
  * unless `pulumi.com/skipAwait` says otherwise, everything else is only applied.
  */
+import { setMaxListeners } from "node:events";
 import { parse } from "yaml";
 import type { KubernetesLife, PropertyMap } from "../engine/index.ts";
 import type { Machine, MachineWorld } from "../hetzner/boot/machine.ts";
@@ -73,6 +74,8 @@ export class ModelCluster implements KubernetesLife {
 
   async applied(object: PropertyMap, signal: AbortSignal): Promise<void> {
     const { changes, latency } = this.#world;
+    // One signal ends the whole run: everything under way listens to it.
+    setMaxListeners(0, signal);
     await changes.pause(latency.duration("kubernetes_request", "kubernetes"), signal);
     const life = this.#live(object);
     this.#underWay.add(life);

@@ -16,6 +16,7 @@ export class ModelClock {
   readonly #clock: Hetzner["clock"];
   readonly #watch = new QuietWatch();
   readonly #driven: Promise<void>;
+  readonly #stuck = new AbortController();
   #stopped = false;
   /** How often the time was moved. */
   steps = 0;
@@ -24,6 +25,13 @@ export class ModelClock {
   constructor(clock: Hetzner["clock"]) {
     this.#clock = clock;
     this.#driven = this.#drive();
+    // Told by stop(); until then whoever waits for the time learns by the signal that it will not pass.
+    this.#driven.catch((error: unknown) => this.#stuck.abort(error));
+  }
+
+  /** Aborted when the time cannot go on; the reason is what {@link stop} throws. */
+  get stuck(): AbortSignal {
+    return this.#stuck.signal;
   }
 
   /** Model milliseconds since the epoch. */
@@ -41,10 +49,16 @@ export class ModelClock {
     }
   }
 
-  /** The time stands still from now on. */
+  /**
+   * The time stands still from now on.
+   * @throws NeverQuietError when it stood still before, because something never came to rest
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await this.#driven;
-    await this.#watch.close();
+    try {
+      await this.#driven;
+    } finally {
+      await this.#watch.close();
+    }
   }
 }

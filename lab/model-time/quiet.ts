@@ -10,12 +10,26 @@ export class ModelTimeUnavailableError extends Error {
   }
 }
 
+/** Something runs on and on, so that no moment can be told at which everything waits. */
+export class NeverQuietError extends Error {
+  /** @param awake what was seen to run most often */
+  constructor(awake: string, afterMs: number) {
+    super(
+      `model time cannot go on: after ${afterMs / 1_000} s of real time something still runs, mostly ${awake}. ` +
+        "Only what waits for the model's clock may stay; stop what polls by real time.",
+    );
+  }
+}
+
+/** What the watcher answers to a deadline in real milliseconds. */
+export type Look = { quiet: true } | { quiet: false; awake: string; afterMs: number };
+
 /** Node before 22.18 runs TypeScript with tsx only, whose `--import` does not reach into threads. */
 const entry = `import { register } from ${JSON.stringify(import.meta.resolve("tsx/esm/api"))};
 register();
 await import(${JSON.stringify(new URL("./watcher.ts", import.meta.url).href)});`;
 
-/** Watches the threads of this process and of its descendants, without those that ran before the watch began. */
+/** Watches the threads of this process and of all its descendants, whenever they were started. */
 export class QuietWatch {
   readonly #worker: Worker;
 
@@ -26,13 +40,18 @@ export class QuietWatch {
     this.#worker.unref();
   }
 
-  /** Resolves when no thread has run for several looks: whoever waits, waits for the time or for the outside. */
-  async quiet(): Promise<void> {
+  /**
+   * Resolves when no thread has run for several looks: whoever waits, waits for the time or for the outside.
+   * @param deadlineMs real time; default: a minute, in which a loaded machine starts a program
+   * @throws NeverQuietError when that does not come about before the deadline
+   */
+  async quiet(deadlineMs = 60_000): Promise<void> {
     this.#worker.ref();
     try {
       const answer = once(this.#worker, "message");
-      this.#worker.postMessage("look");
-      await answer;
+      this.#worker.postMessage(deadlineMs);
+      const [look] = (await answer) as [Look];
+      if (!look.quiet) throw new NeverQuietError(look.awake, look.afterMs);
     } finally {
       this.#worker.unref();
     }

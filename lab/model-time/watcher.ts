@@ -1,10 +1,11 @@
 /**
- * Worker of quiet.ts: looks at the threads of a process and of its descendants until none of them runs. A process
+ * Worker of quiet.ts: looks at the threads of a process and of all its descendants until none of them runs. A process
  * that has been given something to read is made runnable by the kernel in the same moment, so a thread that sleeps through
  * several looks, without having run between them, has nothing to do.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
+import type { Look } from "./quiet.ts";
 
 /** Milliseconds of real time between two looks. */
 const lookEveryMs = 2;
@@ -19,8 +20,8 @@ const packetThreads = readdirSync("/proc").filter(
   (pid) => /^\d+$/.test(pid) && readOrNothing(`/proc/${pid}/comm`).startsWith("ksoftirqd/"),
 );
 
-/** This process and what it started since the watch began, by asking every process for its parent. */
-function family(unwatched: ReadonlySet<string>): string[] {
+/** This process and its descendants, by asking every process for its parent. */
+function family(): string[] {
   const children = new Map<string, string[]>();
   for (const pid of readdirSync("/proc")) {
     if (!/^\d+$/.test(pid)) continue;
@@ -30,12 +31,9 @@ function family(unwatched: ReadonlySet<string>): string[] {
     if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), pid]);
   }
   const found = [String(process.pid)];
-  for (const pid of found) found.push(...(children.get(pid) ?? []).filter((child) => !unwatched.has(child)));
+  for (const pid of found) found.push(...(children.get(pid) ?? []));
   return found;
 }
-
-/** What ran before is a server of the surroundings, with timers of its own. */
-const surroundings = new Set(family(new Set()).slice(1));
 
 function readOrNothing(file: string): string {
   try {
@@ -53,45 +51,60 @@ function threadsOf(pid: string): string[] {
   }
 }
 
-/** How often each thread was given a processor; undefined when one is running or would like to. */
-function sight(pids: readonly string[]): string | undefined {
-  const parts: string[] = [];
+/** What the threads of some processes do. */
+interface Sight {
+  /** One that runs or would like to, for a message; undefined when all sleep. */
+  awake?: string;
+  /** How often each thread was given a processor. */
+  switches: string;
+}
+
+function sight(pids: readonly string[]): Sight {
   for (const pid of packetThreads) {
-    if (/^\d+ \(\S+\) [RD]/.test(readOrNothing(`/proc/${pid}/stat`))) return undefined;
+    if (/^\d+ \(\S+\) [RD]/.test(readOrNothing(`/proc/${pid}/stat`))) {
+      return { awake: "the kernel, which hands packets over", switches: "" };
+    }
   }
+  const parts: string[] = [];
   for (const pid of pids) {
     for (const thread of threadsOf(pid)) {
       if (thread === ownThread) continue;
       const status = readOrNothing(`/proc/${pid}/task/${thread}/status`);
       const state = /^State:\s+(\w)/m.exec(status)?.[1];
       // Z: ended, and not yet asked for by its parent; it does nothing any more.
-      if (state !== undefined && !"SZ".includes(state)) return undefined;
+      if (state !== undefined && !"SZ".includes(state)) {
+        const name = /^Name:\s+(.*)$/m.exec(status)?.[1] ?? "?";
+        return { awake: `thread ${thread} (${name}) of process ${pid}, state ${state}`, switches: "" };
+      }
       const switches = [...status.matchAll(/ctxt_switches:\s+(\d+)/g)].map(([, count]) => count);
       parts.push(`${thread}:${switches.join("+")}`);
     }
   }
-  return parts.join(" ");
+  return { switches: parts.join(" ") };
 }
 
-function waitUntilQuiet(): void {
+/** Looks until nothing has run for a while, or the deadline is over. */
+function look(deadlineMs: number): Look {
+  const deadline = performance.now() + deadlineMs;
+  const seenAwake = new Map<string, number>();
   let same = 0;
-  let before: string | undefined;
-  let pids = family(surroundings);
-  for (;;) {
+  let before = "";
+  let pids = family();
+  while (performance.now() < deadline) {
     const now = sight(pids);
-    same = now !== undefined && now === before ? same + 1 : 0;
+    if (now.awake !== undefined) seenAwake.set(now.awake, (seenAwake.get(now.awake) ?? 0) + 1);
+    same = now.awake === undefined && now.switches === before ? same + 1 : 0;
     if (same >= looks) {
-      const after = family(surroundings);
-      if (after.join() === pids.join()) return;
+      const after = family();
+      if (after.join() === pids.join()) return { quiet: true };
       pids = after;
       same = 0;
-    } else if (same === 0) pids = family(surroundings);
-    before = now;
+    } else if (same === 0) pids = family();
+    before = now.switches;
     Atomics.wait(sleeper, 0, 0, lookEveryMs);
   }
+  const [most] = [...seenAwake].sort(([, one], [, other]) => other - one);
+  return { quiet: false, awake: most?.[0] ?? "threads that ran between two looks", afterMs: deadlineMs };
 }
 
-parentPort?.on("message", () => {
-  waitUntilQuiet();
-  parentPort?.postMessage("quiet");
-});
+parentPort?.on("message", (deadlineMs: number) => parentPort?.postMessage(look(deadlineMs)));
