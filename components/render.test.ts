@@ -81,13 +81,14 @@ test("an overlay runs the release that its stack's file names, by tag or by dige
   const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
   const file =
     "config:\n  trading:images:\n    registry: registry.example.com/trading\n    version: v9.9.9\n" +
-    `    digests:\n      archiver: ${digest}\n`;
+    `    versions:\n      strategy-dummy: v9.9.8\n    digests:\n      archiver: ${digest}\n`;
   const overlay = kustomization(render({ ...readStackFiles(root), prod: file }), "prod");
   assert.equal(overlay.images.length, services.length);
   for (const image of overlay.images) {
     assert.equal(image.newName, image.name.replace("ghcr.io/trading-cz", "registry.example.com/trading"));
     const pinned = image.name.endsWith("/archiver");
-    assert.equal(image.newTag, pinned ? undefined : "v9.9.9");
+    const tag = image.name.endsWith("/strategy-dummy") ? "v9.9.8" : "v9.9.9";
+    assert.equal(image.newTag, pinned ? undefined : tag);
     assert.equal(image.digest, pinned ? digest : undefined);
   }
 });

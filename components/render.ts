@@ -12,7 +12,7 @@ import { demandValid } from "./object-validation.ts";
 import { type Overlay, overlayLabel, overlayObjects, overlays } from "./overlays.ts";
 import { serviceImages } from "./versions.ts";
 import { outsidePort } from "./workload-policy.ts";
-import { allDayServices, type Images, replicas, workloadObjects } from "./workloads.ts";
+import { allDayServices, type Images, pinOf, replicas, workloadObjects } from "./workloads.ts";
 
 const notice = "# Written by `npm run render`; do not edit.\n";
 const document = (value: object) => stringify(value, { aliasDuplicateObjects: false, lineWidth: 0 });
@@ -108,11 +108,11 @@ function renderOverlay(
       resources: ["../../base"],
       labels: [{ pairs: { [overlayLabel]: name }, includeSelectors: false }],
       images: services.map(({ name: service }) => {
-        const digest = images.digests?.[service];
+        const pin = pinOf(service, images);
         return {
           name: `${serviceImages.registry}/${service}`,
           newName: `${images.registry}/${service}`,
-          ...(digest === undefined ? { newTag: images.version } : { digest }),
+          ...("digest" in pin ? pin : { newTag: pin.tag }),
         };
       }),
       replicas: services.map((service) => ({ name: service.name, count: replicas })),

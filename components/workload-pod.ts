@@ -10,16 +10,24 @@ type PodTemplate = types.input.core.v1.PodTemplateSpec;
 export interface Images {
   /** Registry and path, for example `ghcr.io/trading-cz`. */
   registry: string;
-  /** Tag of every image without a digest, for example `v1.0.0`. */
+  /** Tag of every image without one of its own, for example `v1.0.0`. */
   version: string;
-  /** By service: `sha256:<64 hexadecimal digits>` of exactly one image. Default: the tag. */
+  /** By service: a tag of its own, as a rollback of one service sets it. Default: `version`. */
+  versions?: Readonly<Record<string, string | undefined>> | undefined;
+  /** By service: `sha256:<64 hexadecimal digits>` of exactly one image, whatever its tag. Default: the tag. */
   digests?: Readonly<Record<string, string | undefined>> | undefined;
+}
+
+/** Which image of a service runs: its digest where one is given, or else its tag. */
+export function pinOf(name: string, images: Images): { digest: string } | { tag: string } {
+  const digest = images.digests?.[name];
+  return digest === undefined ? { tag: images.versions?.[name] ?? images.version } : { digest };
 }
 
 /** The image of a service: `<registry>/<name>:<version>`, or `<registry>/<name>@<digest>`. */
 export function imageOf(name: string, images: Images): string {
-  const digest = images.digests?.[name];
-  return `${images.registry}/${name}${digest === undefined ? `:${images.version}` : `@${digest}`}`;
+  const pin = pinOf(name, images);
+  return `${images.registry}/${name}${"digest" in pin ? `@${pin.digest}` : `:${pin.tag}`}`;
 }
 
 /** The node of the services (seed 000). */
@@ -69,8 +77,8 @@ export function podTemplate(
       containers: [
         {
           name: service.name,
+          // The image knows its program.
           image: imageOf(service.name, images),
-          command: ["node", "--import", "tsx", service.entry],
           ...(variables.length === 0 ? {} : { env: variables.map((variable) => ({ ...variable })) }),
           envFrom: [
             { configMapRef: { name: settingsName } },

@@ -16,7 +16,7 @@ const images = { registry: "ghcr.io/trading-cz", version: "v1.2.3" };
 interface Container {
   name: string;
   image: string;
-  command: string[];
+  command?: string[];
   env?: { name: string; value: string }[];
   envFrom: ({ configMapRef: { name: string } } | { secretRef: { name: string } })[];
   resources: unknown;
@@ -68,11 +68,11 @@ function named(name: string): Deployable {
 }
 
 for (const service of catalog) {
-  test(`${service.name}: image, command, resources and place`, () => {
+  test(`${service.name}: image, resources and place`, () => {
     const { name, image, command, resources } = container(service);
     assert.equal(name, service.name);
     assert.equal(image, `ghcr.io/trading-cz/${service.name}:v1.2.3`);
-    assert.deepEqual(command, ["node", "--import", "tsx", service.entry]);
+    assert.equal(command, undefined, "the image starts its own program");
     assert.deepEqual(resources, { requests: service.requests, limits: service.limits });
     assert.deepEqual(pod(service).nodeSelector, { "kubernetes.io/hostname": "k3s-control" });
     assert.equal(pod(service).terminationGracePeriodSeconds, 30);
@@ -219,10 +219,15 @@ test("every service that runs all day has one monitor, for its own pods", () => 
   }
 });
 
-test("an image is named by its tag, or by its digest alone", () => {
+test("an image is named by its tag, a service's own before that of all, or by its digest alone", () => {
   const digest = `sha256:${"0".repeat(64)}`;
-  const pinned = { ...images, digests: { archiver: digest } };
+  const pinned = {
+    ...images,
+    versions: { archiver: "v1.0.0", "normalize-alpaca": "v1.0.0" },
+    digests: { archiver: digest },
+  };
   assert.equal(imageOf("archiver", pinned), `ghcr.io/trading-cz/archiver@${digest}`);
+  assert.equal(imageOf("normalize-alpaca", pinned), "ghcr.io/trading-cz/normalize-alpaca:v1.0.0");
   assert.equal(imageOf("strategy-dummy", pinned), "ghcr.io/trading-cz/strategy-dummy:v1.2.3");
 });
 

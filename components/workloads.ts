@@ -6,7 +6,7 @@ import { type Images, labelsOf, podTemplate } from "./workload-pod.ts";
 import { networkPolicy } from "./workload-policy.ts";
 import { evidenceNamespacesOf, httpPort, workloadSettings } from "./workload-settings.ts";
 
-export { imageOf, type Images, metricsLabel, servicesNode } from "./workload-pod.ts";
+export { imageOf, type Images, metricsLabel, pinOf, servicesNode } from "./workload-pod.ts";
 
 type Spec<Resource extends { spec?: unknown }> = { spec: NonNullable<Resource["spec"]> };
 

@@ -48,16 +48,12 @@ const serverTypes = list(
   "a list of server types in order of preference, such as [cpx31, cpx32]",
 );
 
-/** One exact image a service, whatever becomes of its tag. */
-const digests = z.strictObject(
-  Object.fromEntries(
-    catalog.map(({ name }) => [
-      name,
-      text("a digest: sha256: and 64 hexadecimal digits", /^sha256:[0-9a-f]{64}$/).optional(),
-    ]),
-  ),
-  { error: "an object with digests by service" },
-);
+const imageTag = text("an image tag, such as v1.0.0", /^\w[\w.-]{0,127}$/);
+const imageDigest = text("a digest: sha256: and 64 hexadecimal digits", /^sha256:[0-9a-f]{64}$/);
+
+/** Something that a stack may say of each service. */
+const byService = <Item extends z.ZodType>(item: Item, allowed: string) =>
+  z.strictObject(Object.fromEntries(catalog.map(({ name }) => [name, item.optional()])), { error: allowed });
 
 /** A Git repository that Argo CD follows. */
 const gitops = z.strictObject(
@@ -198,11 +194,13 @@ export const valuesSchema = z.strictObject({
           "a registry and path without a tag, such as ghcr.io/trading-cz",
           /^[a-z0-9./:_-]+[a-z0-9]$/,
         ).default(serviceImages.registry),
-        version: text("an image tag, such as v1.0.0", /^\w[\w.-]{0,127}$/).default(serviceImages.version),
-        /** Services whose image is named by its digest in place of the tag. Default: none. */
-        digests: digests.optional(),
+        version: imageTag.default(serviceImages.version),
+        /** Services that run another version than the others. Default: none. */
+        versions: byService(imageTag, "an object with versions by service").optional(),
+        /** Services whose image is named by its digest, whatever becomes of its tag. Default: none. */
+        digests: byService(imageDigest, "an object with digests by service").optional(),
       },
-      { error: "an object with registry, version and digests" },
+      { error: "an object with registry, version, versions and digests" },
     )
     .prefault({}),
   /** Who may pull the service images, together with the secret `registryToken`. Default: anyone may. */

@@ -177,11 +177,13 @@ test("a single node has one copy of everything and a server type that holds it",
   assert.deepEqual([unknown?.key, unknown?.allowed], ["trading:profile", "cluster or single-node"]);
 });
 
-test("an image may be pinned by its digest, for a service of the catalog", () => {
+test("an image may be pinned by its digest or a version of its own, for a service of the catalog", () => {
   const digest = `sha256:${"0123456789abcdef".repeat(4)}`;
   const images = (digests: object) => ({ "trading:images": JSON.stringify({ digests }) });
   const pinned = parseStackConfig(exampleEntries(images({ archiver: digest })));
   assert.deepEqual(pinned.images.digests, { archiver: digest });
+  const older = { "trading:images": JSON.stringify({ versions: { archiver: "v0.0.9" } }) };
+  assert.deepEqual(parseStackConfig(exampleEntries(older)).images.versions, { archiver: "v0.0.9" });
   const found = mistakes(images({ archiver: "sha256:123", archver: digest }));
   assert.deepEqual(keysOf(found), ["trading:images.digests.archiver", "trading:images.digests.archver"]);
   assert.match(
