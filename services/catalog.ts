@@ -43,7 +43,7 @@ export interface Deployable {
   /** `Job` runs to its end before any other workload starts; `StatefulSet` has a volume of its own. */
   kind: "Deployment" | "StatefulSet" | "Job";
   namespace: Namespace;
-  /** Entry point below the repository root, also inside the image. */
+  /** Entry point below the repository root. Its image holds it as JavaScript and starts it by itself. */
   entry: `services/apps/${string}.ts`;
   /**
    * Topics consumed all day, in a consumer group with the service's name. `<business-date>` stands for the cluster's

@@ -11,6 +11,7 @@ import type { LabProcess, ProcessRegistry } from "../processes.ts";
 import { mapVolumes, resolveEnvironment } from "./environment.ts";
 import { WorkloadError } from "./errors.ts";
 import { type Container, readObjects, type RenderedObjects, type Workload } from "./objects.ts";
+import { programOf } from "./programs.ts";
 
 export { WorkloadError } from "./errors.ts";
 
@@ -75,6 +76,7 @@ class RunningPod implements Pod {
   readonly port: number;
   readonly logFile: string;
   readonly #container: Container;
+  readonly #program: readonly string[];
   /** Of the process. */
   readonly environment: Record<string, string>;
   readonly #args: WorkloadsArguments;
@@ -97,6 +99,7 @@ class RunningPod implements Pod {
     this.port = port;
     this.logFile = path.join(args.logDirectory, `${name}.log`);
     this.#container = container;
+    this.#program = programOf(container, `${namespace}/${name}`);
     this.#args = args;
     const resolved = resolveEnvironment(container, namespace, `${namespace}/${name}`, objects);
     const { environment, folders } = mapVolumes(container, resolved, path.join(args.volumeDirectory, name));
@@ -121,7 +124,7 @@ class RunningPod implements Pod {
   async start(): Promise<LabProcess> {
     const log = openSync(this.logFile, "a");
     try {
-      const [command = "", ...rest] = [...this.#container.command, ...this.#container.args];
+      const [command = "", ...rest] = [...this.#program, ...this.#container.args];
       this.process = await this.#args.registry.start(
         this.name,
         command === "node" ? process.execPath : command,

@@ -20,7 +20,9 @@ const reference = z.object({ name: z.string(), optional: z.boolean().optional() 
 
 const container = z.object({
   name: z.string(),
-  command: z.array(z.string()).min(1),
+  image: z.string().default(""),
+  /** Without one the image's own program runs, see programs.ts. */
+  command: z.array(z.string()).default([]),
   args: z.array(z.string()).default([]),
   env: z.array(variable).default([]),
   envFrom: z

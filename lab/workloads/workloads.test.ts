@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { stringify } from "yaml";
 import { ProcessRegistry, startTime } from "../processes.ts";
 import { startWorkloads, type Workloads } from "./index.ts";
+import { programOf } from "./programs.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "lab-workloads-"));
 const running: Workloads[] = [];
@@ -146,6 +147,31 @@ test("a job that fails beyond its limit is told with its log", async () => {
   await assert.rejects(
     startWorkloads(prepare("failing", [failing]).args),
     /Job prepare failed 2 times.*no bucket/s,
+  );
+});
+
+test("without a command an image of a service runs that service's program, and any other image is refused", () => {
+  const container = (image: string, command: string[] = []) => ({
+    name: "c",
+    image,
+    command,
+    args: [],
+    env: [],
+    envFrom: [],
+    ports: [],
+    volumeMounts: [],
+  });
+  const archiver = ["node", "--import", "tsx", "services/apps/archiver.ts"];
+  const images = ["ghcr.io/trading-cz/archiver:v1.0.0", "localhost:5000/t/archiver@sha256:0123", "archiver"];
+  for (const image of images) assert.deepEqual(programOf(container(image), "kafka/archiver"), archiver);
+  assert.deepEqual(programOf(container("archiver", ["node", "-e", "0"]), "kafka/archiver"), [
+    "node",
+    "-e",
+    "0",
+  ]);
+  assert.throws(
+    () => programOf(container("quay.io/other:v1"), "kafka/other"),
+    /kafka\/other cannot start: found the image "quay\.io\/other:v1" and no command, expected .*archiver/,
   );
 });
 
