@@ -160,7 +160,7 @@ export function rootApplication({ repository, path, revision }: GitSource): Appl
       revisionHistoryLimit: 3,
     },
     operation: {
-      initiatedBy: { username: "pulumi" },
+      initiatedBy: { username: "trading" },
       info: [{ name: "Reason", value: "first sync" }],
       sync: { prune: true, syncOptions },
       retry,

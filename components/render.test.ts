@@ -13,7 +13,7 @@ const rendered = render(readStackFiles(root));
 test("k8s/ is what `npm run render` makes", () => {
   const folder = path.join(root, "k8s");
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" })
-    .filter((file) => /^(base|overlays)\//.test(file) && statSync(path.join(folder, file)).isFile())
+    .filter((file) => statSync(path.join(folder, file)).isFile())
     .sort();
   assert.deepEqual(files, [...rendered.keys()].sort());
   for (const file of files) {
@@ -105,7 +105,7 @@ test("staging runs the release of versions.ts, whatever the stacks' files pin", 
 test("an overlay changes what its row says, and nothing that is no service", () => {
   const images = { registry: "r.example.com", version: "v1.0.0" };
   const overlay = { images, resources: { archiver: { limits: { memory: "1Gi" } } } };
-  const files = render({}, { overlays: { big: overlay } });
+  const files = render({}, { big: overlay });
   assert.deepEqual(kustomization(files, "big").patches, [{ path: "resources-archiver.yaml" }]);
   assert.deepEqual(parse(files.get("overlays/big/resources-archiver.yaml") ?? ""), {
     apiVersion: "apps/v1",
@@ -117,7 +117,7 @@ test("an overlay changes what its row says, and nothing that is no service", () 
   });
   const unknown = { images, resources: { "prepare-day": { limits: { cpu: "1" } }, archver: {} } };
   assert.throws(
-    () => render({}, { overlays: { big: unknown } }),
+    () => render({}, { big: unknown }),
     /overlay big, resources: found prepare-day, archver, expected .*archiver/,
   );
 });
@@ -134,4 +134,23 @@ test("a stack's file that names a port which the services cannot reach is refuse
 
 test("an overlay without the stack's file that it follows says so", () => {
   assert.throws(() => render({}), /overlay dev: found no Pulumi\.dev\.yaml/);
+});
+
+test("a stack that is delivered by Argo CD has its project and its Application, and no other", () => {
+  const gitops =
+    "{ repository: https://git.example.com/a.git, path: k8s/overlays/prod, revision: production }";
+  const file = (delivery: string) =>
+    `config:\n  trading:delivery: ${delivery}\n  trading:gitops: ${gitops}\n`;
+  const files = render({ dev: file("direct"), prod: file("gitops") });
+  assert.deepEqual(
+    [...files.keys()].filter((name) => name.startsWith("argocd/")),
+    ["argocd/prod.yaml"],
+  );
+  const objects = parseAllDocuments(files.get("argocd/prod.yaml") ?? "").map(
+    (document) => document.toJS() as { kind: string; metadata: { name: string; namespace: string } },
+  );
+  assert.deepEqual(
+    objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name}`),
+    ["AppProject argocd/default", "AppProject argocd/trading", "Application argocd/trading"],
+  );
 });

@@ -6,13 +6,13 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
-import { catalog, type Deployable } from "../services/catalog.ts";
+import { appProject, closedDefaultProject, type GitSource, rootApplication } from "./argocd-objects.ts";
 import { portOf } from "./network-peers.ts";
 import { demandValid } from "./object-validation.ts";
 import { type Overlay, overlayLabel, overlayObjects, overlays } from "./overlays.ts";
 import { serviceImages } from "./versions.ts";
 import { outsidePort } from "./workload-policy.ts";
-import { allDayServices, type Images, pinOf, replicas, workloadObjects } from "./workloads.ts";
+import { type Images, pinOf, replicas, services, workloadObjects } from "./workloads.ts";
 
 const notice = "# Written by `npm run render`; do not edit.\n";
 const document = (value: object) => stringify(value, { aliasDuplicateObjects: false, lineWidth: 0 });
@@ -21,6 +21,8 @@ const kustomization = (content: object) =>
 
 /** What is read of `Pulumi.<stack>.yaml`. The program itself checks all of it. */
 interface StackFile {
+  "trading:delivery"?: string;
+  "trading:gitops"?: GitSource;
   "trading:images"?: Partial<Images>;
   "trading:archive"?: { endpoint?: string };
   "trading:venues"?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -28,14 +30,6 @@ interface StackFile {
 
 /** Text of `Pulumi.<stack>.yaml` by stack. */
 export type StackFiles = Readonly<Record<string, string>>;
-
-/** What is rendered, if not this repository's own. For tests. */
-export interface RenderOptions {
-  /** All services. Default: the catalog. */
-  rows?: readonly Deployable[];
-  /** Default: those of overlays.ts. */
-  overlays?: Readonly<Record<string, Overlay>>;
-}
 
 function configOf(stack: string, stackFiles: StackFiles): StackFile {
   const text = stackFiles[stack];
@@ -82,13 +76,7 @@ function demandOpenPorts(stack: string, stackFiles: StackFiles): void {
 }
 
 /** An overlay's kustomization and the files beside it, by their names. */
-function renderOverlay(
-  name: string,
-  overlay: Overlay,
-  images: Images,
-  rows: readonly Deployable[],
-): Map<string, string> {
-  const services = allDayServices(rows);
+function renderOverlay(name: string, overlay: Overlay, images: Images): Map<string, string> {
   const files = new Map<string, string>();
   for (const { name: service, kind, namespace } of services) {
     const resources = overlay.resources?.[service];
@@ -125,15 +113,18 @@ function renderOverlay(
 /**
  * Renders the folder.
  * @param stackFiles those of the overlays that take their images from them
+ * @param rendered the overlays by name. Default: those of overlays.ts.
  * @returns text of each file by its path below `k8s/`.
  * @throws InvalidObjectsError when Kubernetes would refuse an object
  * @throws Error when a stack's file names a port that the services cannot reach, or an overlay what is not there
  */
-export function render(stackFiles: StackFiles, options: RenderOptions = {}): Map<string, string> {
-  const { rows = catalog, overlays: rendered = overlays } = options;
+export function render(
+  stackFiles: StackFiles,
+  rendered: Readonly<Record<string, Overlay>> = overlays,
+): Map<string, string> {
   const files = new Map<string, string>();
-  for (const service of allDayServices(rows)) {
-    const objects = workloadObjects(service, serviceImages, rows);
+  for (const service of services) {
+    const objects = workloadObjects(service, serviceImages);
     demandValid(objects);
     files.set(
       `base/${service.namespace}/${service.name}.yaml`,
@@ -143,12 +134,28 @@ export function render(stackFiles: StackFiles, options: RenderOptions = {}): Map
   const resources = [...files.keys()].map((file) => file.slice("base/".length));
   files.set("base/kustomization.yaml", kustomization({ resources }));
   for (const stack of Object.keys(stackFiles)) demandOpenPorts(stack, stackFiles);
-  for (const [name, overlay] of Object.entries<Overlay>(rendered)) {
+  for (const [name, overlay] of Object.entries(rendered)) {
     const images = imagesOf(name, overlay, stackFiles);
-    demandValid(overlayObjects(name, images, overlay, rows));
-    for (const [file, content] of renderOverlay(name, overlay, images, rows)) {
+    demandValid(overlayObjects(name, images, overlay));
+    for (const [file, content] of renderOverlay(name, overlay, images)) {
       files.set(`overlays/${name}/${file}`, content);
     }
+  }
+  for (const [file, content] of renderArgoCd(stackFiles)) files.set(`argocd/${file}`, content);
+  return files;
+}
+
+/**
+ * What a stack's Argo CD is told. Pulumi applies the same to the clusters that it makes, and says when nothing is to be
+ * rolled out; this is for readers, and for a cluster that Pulumi did not make (`kubectl apply --server-side -f`).
+ */
+function renderArgoCd(stackFiles: StackFiles): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const stack of Object.keys(stackFiles)) {
+    const { "trading:delivery": delivery, "trading:gitops": source } = configOf(stack, stackFiles);
+    if (delivery !== "gitops" || source === undefined) continue;
+    const objects = [closedDefaultProject(), appProject(source), rootApplication(source)];
+    files.set(`${stack}.yaml`, notice + objects.map((object) => document(object)).join("---\n"));
   }
   return files;
 }
@@ -174,7 +181,8 @@ export function writeFiles(folder: string, files: ReadonlyMap<string, string>): 
 export function writeRendering(root: string): void {
   const folder = path.join(root, "k8s");
   const files = render(readStackFiles(root));
-  for (const part of ["base", "overlays"]) rmSync(path.join(folder, part), { recursive: true, force: true });
+  for (const part of ["base", "overlays", "argocd"])
+    rmSync(path.join(folder, part), { recursive: true, force: true });
   writeFiles(folder, files);
 }
 
