@@ -2,9 +2,9 @@
  * What differs between the places where the services run: one row an overlay of `k8s/overlays`. Little does, because dev
  * and prod are to run the same (seed 000): the images, and resources where a row says so.
  */
-import { catalog, type Deployable, type Quantities } from "../services/catalog.ts";
+import type { Deployable, Quantities } from "../services/catalog.ts";
 import { serviceImages } from "./versions.ts";
-import { allDayServices, type Images, type WorkloadObject, workloadObjects } from "./workloads.ts";
+import { type Images, services, type WorkloadObject, workloadObjects } from "./workloads.ts";
 
 /** Resources of one service in one overlay, over those of its row in the catalog. */
 export interface ResourceChanges {
@@ -42,8 +42,8 @@ export function withResources(service: Deployable, changes: ResourceChanges | un
 }
 
 /** Resources for services that do not run all day, or not at all, would change nothing. */
-function demandKnownServices(name: string, overlay: Overlay, rows: readonly Deployable[]): void {
-  const known = allDayServices(rows).map((service) => service.name);
+function demandKnownServices(name: string, overlay: Overlay): void {
+  const known = services.map((service) => service.name);
   const unknown = Object.keys(overlay.resources ?? {}).filter((service) => !known.includes(service));
   if (unknown.length === 0) return;
   throw new Error(
@@ -58,22 +58,18 @@ function demandKnownServices(name: string, overlay: Overlay, rows: readonly Depl
  * @param name of the overlay or the stack; one without a row in `overlays` has nothing special.
  * @param images that run there
  * @param overlay Default: the row of that name.
- * @param rows all services. Default: the catalog.
  * @throws Error when the overlay has resources for what is no service
  */
 export function overlayObjects(
   name: string,
   images: Images,
   overlay: Overlay | undefined = (overlays as Readonly<Record<string, Overlay | undefined>>)[name],
-  rows: readonly Deployable[] = catalog,
 ): WorkloadObject[] {
-  if (overlay !== undefined) demandKnownServices(name, overlay, rows);
-  return allDayServices(rows).flatMap((service) =>
-    workloadObjects(withResources(service, overlay?.resources?.[service.name]), images, rows).map(
-      (object) => ({
-        ...object,
-        metadata: { ...object.metadata, labels: { ...object.metadata.labels, [overlayLabel]: name } },
-      }),
-    ),
+  if (overlay !== undefined) demandKnownServices(name, overlay);
+  return services.flatMap((service) =>
+    workloadObjects(withResources(service, overlay?.resources?.[service.name]), images).map((object) => ({
+      ...object,
+      metadata: { ...object.metadata, labels: { ...object.metadata.labels, [overlayLabel]: name } },
+    })),
   );
 }

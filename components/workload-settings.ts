@@ -26,33 +26,27 @@ export interface WorkloadSettings {
 }
 
 /** The namespaces whose pods' logs and events are evidence: those of the services, and so Kafka's. */
-export function evidenceNamespacesOf(rows: readonly Deployable[]): readonly Namespace[] {
-  return [...new Set(rows.map(({ namespace }) => namespace))].sort();
-}
+export const evidenceNamespaces: readonly Namespace[] = [
+  ...new Set(catalog.map(({ namespace }) => namespace)),
+].sort();
 
-/**
- * A service's own variables.
- * @param rows all services. Default: the catalog.
- */
-export function workloadSettings(
-  service: Deployable,
-  rows: readonly Deployable[] = catalog,
-): WorkloadSettings {
+/** A service's own variables. */
+export function workloadSettings(service: Deployable): WorkloadSettings {
   const data: Record<string, string> = {
     SERVICE_NAME: service.name,
     HTTP_PORT: String(httpPort),
-    DRAIN_AFTER: drainsAfter(service, rows).join(","),
+    DRAIN_AFTER: drainsAfter(service).join(","),
   };
   const variables: WorkloadSettings["variables"] = [];
-  if (service.name === "archiver") data["DRAINING_SERVICES"] = drainingServices(rows).join(",");
+  if (service.name === "archiver") data["DRAINING_SERVICES"] = drainingServices().join(",");
   if (service.keepsEvidence === true) {
-    data["EVIDENCE_KUBERNETES_NAMESPACES"] = evidenceNamespacesOf(rows).join(",");
+    data["EVIDENCE_KUBERNETES_NAMESPACES"] = evidenceNamespaces.join(",");
     data["EVIDENCE_PROMETHEUS_URL"] = prometheusFacts.url;
   }
   if (service.name === "result-monitor") {
-    data["CANARY_VENUES"] = executionVenues(rows).join(",");
+    data["CANARY_VENUES"] = executionVenues().join(",");
     // `group:topic+topic,group:topic`. These objects stand in Git, the date is the cluster's.
-    const groups = consumerGroups(rows).map(({ group, topics }) => `${group}:${topics.join("+")}`);
+    const groups = consumerGroups().map(({ group, topics }) => `${group}:${topics.join("+")}`);
     const value = groups.join(",").replaceAll("<business-date>", "$(BUSINESS_DATE)");
     variables.push({ name: "MONITORED_GROUPS", value });
   }

@@ -9,6 +9,7 @@ import {
   secretVariables,
 } from "../services/catalog.ts";
 import { demandValid, InvalidObjectsError } from "./object-validation.ts";
+import { settingsChecksum } from "./workload-settings.ts";
 import { imageOf, services, type WorkloadObject, workloadObjects } from "./workloads.ts";
 
 const images = { registry: "ghcr.io/trading-cz", version: "v1.2.3" };
@@ -36,9 +37,8 @@ interface PodSpec {
 function ofKind<Kind extends WorkloadObject["kind"]>(
   service: Deployable,
   kind: Kind,
-  rows?: readonly Deployable[],
 ): Extract<WorkloadObject, { kind: Kind }> | undefined {
-  return workloadObjects(service, images, rows).find(
+  return workloadObjects(service, images).find(
     (object): object is Extract<WorkloadObject, { kind: Kind }> => object.kind === kind,
   );
 }
@@ -135,15 +135,16 @@ for (const service of catalog) {
 }
 
 test("a changed setting changes the pod's template, or nobody would read it", () => {
-  const monitor = named("archiver");
-  const checksum = (rows: readonly Deployable[]) =>
-    (
-      ofKind(monitor, "Deployment", rows)?.spec as {
-        template: { metadata: { annotations: Record<string, string> } };
-      }
-    ).template.metadata.annotations["trading/settings-checksum"];
-  assert.equal(checksum(catalog), checksum([...catalog]));
-  assert.notEqual(checksum(catalog), checksum(catalog.slice(0, -1)));
+  for (const service of catalog) {
+    const { template } = workload(service).spec as {
+      template: { metadata: { annotations: Record<string, string> } };
+    };
+    const data = ofKind(service, "ConfigMap")?.data ?? {};
+    const checksum = template.metadata.annotations["trading/settings-checksum"];
+    assert.equal(checksum, settingsChecksum(data));
+    assert.equal(checksum, settingsChecksum(Object.fromEntries(Object.entries(data).reverse())));
+    assert.notEqual(checksum, settingsChecksum({ ...data, DRAIN_AFTER: "another" }));
+  }
 });
 
 test("a Deployment is one pod that is never two", () => {

@@ -1,11 +1,12 @@
 /** From a row of the catalog to Kubernetes objects. Pure: the same objects go to Git and to the cluster. */
 import type { types } from "@pulumi/kubernetes";
-import { catalog, type Deployable, type Namespace } from "../services/catalog.ts";
+import { catalog, type Deployable } from "../services/catalog.ts";
 import type { PodMonitorSpec } from "./custom-resources/prometheus.ts";
 import { type Images, labelsOf, podTemplate } from "./workload-pod.ts";
 import { networkPolicy } from "./workload-policy.ts";
-import { evidenceNamespacesOf, httpPort, workloadSettings } from "./workload-settings.ts";
+import { httpPort, workloadSettings } from "./workload-settings.ts";
 
+export { evidenceNamespaces } from "./workload-settings.ts";
 export { imageOf, type Images, metricsLabel, pinOf, servicesNode } from "./workload-pod.ts";
 
 type Spec<Resource extends { spec?: unknown }> = { spec: NonNullable<Resource["spec"]> };
@@ -37,9 +38,6 @@ export type WorkloadObject =
 /** The kinds of the objects whose pods run. */
 export const podKinds = ["Job", "Deployment", "StatefulSet"] as const;
 
-/** The namespaces whose pods' logs and events are evidence. */
-export const evidenceNamespaces: readonly Namespace[] = evidenceNamespacesOf(catalog);
-
 /**
  * Pods of each service. Never two of one: venues allow one connection, executors would share the partitions, and the
  * drain counts one answer a service.
@@ -52,26 +50,14 @@ const runsAllDay = (service: Deployable): boolean => service.kind !== "Job";
 /** The rows that run once, before all others. They are Pulumi's in either way of delivery. */
 export const jobs: readonly Deployable[] = catalog.filter((service) => !runsAllDay(service));
 
-/** The rows that run all day: what Argo CD syncs. @param rows all services. Default: the catalog. */
-export function allDayServices(rows: readonly Deployable[] = catalog): readonly Deployable[] {
-  return rows.filter(runsAllDay);
-}
+/** The rows that run all day: what Argo CD syncs. */
+export const services: readonly Deployable[] = catalog.filter(runsAllDay);
 
-/** The catalog's rows that run all day. */
-export const services: readonly Deployable[] = allDayServices();
-
-/**
- * The objects of one service: what its pod needs, the pod, and what watches over it.
- * @param rows all services, from which the drain's order and what is monitored follow. Default: the catalog.
- */
-export function workloadObjects(
-  service: Deployable,
-  images: Images,
-  rows: readonly Deployable[] = catalog,
-): WorkloadObject[] {
+/** The objects of one service: what its pod needs, the pod, and what watches over it. */
+export function workloadObjects(service: Deployable, images: Images): WorkloadObject[] {
   const metadata = { name: service.name, namespace: service.namespace, labels: labelsOf(service) };
   const matchLabels = { "app.kubernetes.io/name": service.name };
-  const settings = workloadSettings(service, rows);
+  const settings = workloadSettings(service);
   return [
     // A pod that needs the token asks for it itself.
     { apiVersion: "v1", kind: "ServiceAccount", metadata, automountServiceAccountToken: false },

@@ -206,31 +206,28 @@ export const catalog: readonly Deployable[] = [
 /**
  * The services that must have drained before `service` can: the producers of the topics it reads.
  * The archiver (which reads everything) drains last, by itself.
- * @param rows all services. Default: the catalog.
  */
-export function drainsAfter(service: Deployable, rows: readonly Deployable[] = catalog): string[] {
-  return rows
+export function drainsAfter(service: Deployable): string[] {
+  return catalog
     .filter((other) => other.writes.some((topic) => service.reads.includes(topic)))
     .map((other) => other.name);
 }
 
 /** The services that answer a drain request: all long-running ones but the archiver, which sends it. */
-export function drainingServices(rows: readonly Deployable[] = catalog): string[] {
-  return rows
+export function drainingServices(): string[] {
+  return catalog
     .filter((service) => service.kind !== "Job" && service.name !== "archiver")
     .map((service) => service.name);
 }
 
 /** Every consumer group with the topics it reads; `<business-date>` stands as in the rows. */
-export function consumerGroups(
-  rows: readonly Deployable[] = catalog,
-): { group: string; topics: readonly string[] }[] {
-  return rows
+export function consumerGroups(): { group: string; topics: readonly string[] }[] {
+  return catalog
     .filter(({ reads }) => reads.length > 0 && !reads.includes("*"))
     .map(({ name, reads }) => ({ group: name, topics: reads }));
 }
 
 /** The venues that commands can be sent to: each has an executor of its name. */
-export function executionVenues(rows: readonly Deployable[] = catalog): string[] {
-  return rows.flatMap(({ name }) => /^executor-(.+)$/.exec(name)?.[1] ?? []);
+export function executionVenues(): string[] {
+  return catalog.flatMap(({ name }) => /^executor-(.+)$/.exec(name)?.[1] ?? []);
 }

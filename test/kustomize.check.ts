@@ -81,7 +81,7 @@ test(
         archiver: { limits: { memory: "1Gi" } },
       },
     };
-    const files = render(stackFiles, { overlays: { everything } });
+    const files = render(stackFiles, { everything });
     const folder = path.join(directory, "everything");
     writeFiles(folder, files);
     const found = await kubectl.kustomize(path.join(folder, "overlays/everything"));
