@@ -34,6 +34,8 @@ test(`${wanted} kills at random moments: the next open or close converges, and n
       try {
         const inRound = await playRound({ store, bundle, lengths, seed: own });
         for (const command of Object.keys(kills) as KillableCommand[]) kills[command] += inRound[command];
+        // At once: what was played before a run of this check is cut off is known then.
+        process.stderr.write(`seed ${own} played: ${total()} of ${wanted} kills\n`);
       } catch (error) {
         isFailed = true;
         const again = `KILLS=1 KILLS_SEED=${own} node --import tsx --test test/infrastructure/kills.check.ts`;
