@@ -8,8 +8,8 @@ import { record } from "./testing/recording.ts";
 
 test("the archiver alone may read pods, their logs and events, in the services' namespaces alone, and change nothing", async () => {
   const recording = await record(() => {
-    const { k3s, settings } = exampleCluster();
-    new EvidenceAccess("evidence-access", { k3s, namespaces: settings.namespaces });
+    const { k3s, namespaces } = exampleCluster();
+    new EvidenceAccess("evidence-access", { k3s, namespaces: namespaces.byName });
   });
   // The account itself comes with the service.
   assert.deepEqual(recording.all("kubernetes:core/v1:ServiceAccount"), []);

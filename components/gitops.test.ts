@@ -9,7 +9,8 @@ import { record } from "./testing/recording.ts";
 
 test("Argo CD is its core only, on k3s-control", async () => {
   const recording = await record(() => {
-    new Gitops("gitops", { k3s: exampleCluster().k3s, node: "k3s-control" });
+    const { k3s, namespaces } = exampleCluster();
+    new Gitops("gitops", { k3s, namespaces, node: "k3s-control" });
   });
   const chart = recording.one("kubernetes:helm.cattle.io/v1:HelmChart");
   const spec = chart.inputs["spec"] as Record<string, string>;

@@ -1,7 +1,7 @@
-import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { HelmChart } from "./custom-resources/helm-chart.ts";
 import type { K3s } from "./k3s.ts";
+import type { Namespaces } from "./namespaces.ts";
 import type { NodeName } from "./node-plans.ts";
 import { argoCdParts } from "./platform-pods.ts";
 import { charts } from "./versions.ts";
@@ -29,6 +29,7 @@ export const argoCdValues = (node: NodeName) => ({
 
 export interface GitopsArgs {
   k3s: K3s;
+  namespaces: Namespaces;
   /** Where Argo CD runs. */
   node: NodeName;
 }
@@ -39,13 +40,6 @@ export class Gitops extends pulumi.ComponentResource {
     super("trading:components:Gitops", name, {}, opts);
     const { k3s } = args;
 
-    const home = new kubernetes.core.v1.Namespace(
-      `${name}-namespace`,
-      {
-        metadata: { name: argoCdNamespace, labels: { "pod-security.kubernetes.io/enforce": "baseline" } },
-      },
-      k3s.inCluster(this),
-    );
     const chart = new HelmChart(
       `${name}-argo-cd`,
       {
@@ -54,7 +48,7 @@ export class Gitops extends pulumi.ComponentResource {
         targetNamespace: argoCdNamespace,
         values: argoCdValues(args.node),
       },
-      k3s.inCluster(this, [home]),
+      k3s.inCluster(this, args.namespaces.before("argocd")),
     );
     k3s.waitForCrds(`${name}-definitions`, ["applications.argoproj.io", "appprojects.argoproj.io"], {
       parent: this,

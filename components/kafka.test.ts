@@ -10,10 +10,10 @@ import { record, type Recording } from "./testing/recording.ts";
 let recording: Recording;
 before(async () => {
   recording = await record(() => {
-    const { k3s, settings } = exampleCluster();
+    const { k3s, namespaces } = exampleCluster();
     new Kafka("kafka", {
       k3s,
-      namespace: settings.namespaces.kafka,
+      namespaces,
       placement: placementOf("cluster"),
       replication: defaultReplication.cluster,
     });
@@ -59,10 +59,10 @@ test("three combined nodes with the resources, heap and storage of seed 000", ()
 
 test("a broker that is alone keeps its log on a volume, which outlives its pod", async () => {
   const single = await record(() => {
-    const { k3s, settings } = exampleCluster("dev", "single-node");
+    const { k3s, namespaces } = exampleCluster("dev", "single-node");
     new Kafka("kafka", {
       k3s,
-      namespace: settings.namespaces.kafka,
+      namespaces,
       placement: placementOf("single-node"),
       replication: defaultReplication["single-node"],
     });
@@ -114,7 +114,28 @@ test("replication, retention, compression and topics as seed 000 says; Kafka 4 w
     "log.retention.hours": 72,
     "compression.type": "lz4",
   });
-  assert.deepEqual(kafka.listeners, [{ name: "plain", port: 9092, type: "internal", tls: false }]);
+  assert.deepEqual(kafka.listeners, [
+    {
+      name: "plain",
+      port: 9092,
+      type: "internal",
+      tls: false,
+      networkPolicyPeers: [
+        {
+          namespaceSelector: {
+            matchExpressions: [
+              {
+                key: "kubernetes.io/metadata.name",
+                operator: "In",
+                values: ["kafka", "ingestion", "strategies"],
+              },
+            ],
+          },
+          podSelector: { matchLabels: { "app.kubernetes.io/part-of": "trading" } },
+        },
+      ],
+    },
+  ]);
   assert.deepEqual(kafka.metricsConfig, { type: "strimziMetricsReporter" });
   assert.deepEqual((cluster.inputs["metadata"] as { annotations: unknown }).annotations, {
     "pulumi.com/waitFor": "condition=Ready",
@@ -148,8 +169,10 @@ test("the operator is on kafka-1, in the namespace it watches", () => {
   assert.equal(spec["chart"], "strimzi-kafka-operator");
   assert.equal(spec["version"], "1.2.0");
   assert.equal(spec["targetNamespace"], "kafka");
-  const values = parse(spec["valuesContent"] ?? "") as { nodeSelector: unknown };
+  const values = parse(spec["valuesContent"] ?? "") as { nodeSelector: unknown; extraEnvs: unknown };
   assert.deepEqual(values.nodeSelector, { "kubernetes.io/hostname": "kafka-1" });
+  // Without it the brokers' pods do not meet their namespace's Pod Security level.
+  assert.deepEqual(values.extraEnvs, [{ name: "STRIMZI_POD_SECURITY_PROVIDER_CLASS", value: "restricted" }]);
 });
 
 test("Kafka's objects wait for the operator's definitions and for all nodes", () => {

@@ -4,14 +4,17 @@ import { HelmChart } from "./custom-resources/helm-chart.ts";
 import { Kafka as KafkaObject, KafkaNodePool } from "./custom-resources/strimzi.ts";
 import type { K3s } from "./k3s.ts";
 import { kafkaFacts, type Replication } from "./kafka-facts.ts";
+import { serviceNamespaces } from "./namespace-resources.ts";
+import type { Namespaces } from "./namespaces.ts";
+import { podsInAny } from "./network-peers.ts";
 import { onNodes, type Placement } from "./placement.ts";
 import { kafkaHelpers } from "./platform-pods.ts";
 import { charts, kafka as kafkaVersion } from "./versions.ts";
+import { metricsLabel } from "./workloads.ts";
 
 export interface KafkaArgs {
   k3s: K3s;
-  /** The namespace `kafka`. */
-  namespace: kubernetes.core.v1.Namespace;
+  namespaces: Namespaces;
   /** Where the brokers run, one on each of their nodes, and what stands beside them. */
   placement: Pick<Placement, "brokers" | "kafkaHelpers">;
   /** Of topics that say nothing else, and of Kafka's own. */
@@ -37,9 +40,11 @@ export class Kafka extends pulumi.ComponentResource {
         values: {
           nodeSelector: { "kubernetes.io/hostname": placement.kafkaHelpers },
           resources: { requests: kafkaHelpers.operator.requests, limits: kafkaHelpers.operator.limits },
+          // Its own pod is as the level `restricted` wants it; this makes brokers and exporter so, too.
+          extraEnvs: [{ name: "STRIMZI_POD_SECURITY_PROVIDER_CLASS", value: "restricted" }],
         },
       },
-      k3s.inCluster(this, [args.namespace]),
+      k3s.inCluster(this, args.namespaces.before("kafka")),
     );
     const definitions = k3s.waitForCrds(
       `${name}-definitions`,
@@ -98,7 +103,16 @@ export class Kafka extends pulumi.ComponentResource {
           kafka: {
             version: kafkaVersion.version,
             metadataVersion: kafkaVersion.metadataVersion,
-            listeners: [{ name: "plain", port: kafkaFacts.port, type: "internal", tls: false }],
+            listeners: [
+              {
+                name: "plain",
+                port: kafkaFacts.port,
+                type: "internal",
+                tls: false,
+                // The operator makes the brokers' network policy; without peers all pods might come in.
+                networkPolicyPeers: [podsInAny(serviceNamespaces, metricsLabel)],
+              },
+            ],
             config: {
               "auto.create.topics.enable": true,
               "default.replication.factor": replication.replicationFactor,

@@ -10,9 +10,10 @@ import { record, type Recording } from "./testing/recording.ts";
 let recording: Recording;
 before(async () => {
   recording = await record(() => {
-    const { k3s } = exampleCluster();
+    const { k3s, namespaces } = exampleCluster();
     new Monitoring("monitoring", {
       k3s,
+      namespaces,
       node: "kafka-0",
       brokers: 3,
       businessDate: pulumi.output("2025-10-14"),

@@ -1,10 +1,10 @@
-import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { ruleGroups } from "./alert-rules.ts";
 import { HelmChart } from "./custom-resources/helm-chart.ts";
 import { PodMonitor, PrometheusRule } from "./custom-resources/prometheus.ts";
 import type { K3s } from "./k3s.ts";
 import { kafkaFacts } from "./kafka-facts.ts";
+import type { Namespaces } from "./namespaces.ts";
 import type { NodeName } from "./node-plans.ts";
 import { monitoringParts } from "./platform-pods.ts";
 import { prometheusFacts } from "./prometheus-facts.ts";
@@ -60,6 +60,7 @@ export const prometheusValues = (node: NodeName) => ({
 
 export interface MonitoringArgs {
   k3s: K3s;
+  namespaces: Namespaces;
   /** Where monitoring runs. */
   node: NodeName;
   /** How many brokers there should be. */
@@ -74,11 +75,6 @@ export class Monitoring extends pulumi.ComponentResource {
     super("trading:components:Monitoring", name, {}, opts);
     const { k3s } = args;
 
-    const home = new kubernetes.core.v1.Namespace(
-      `${name}-namespace`,
-      { metadata: { name: namespace, labels: { "pod-security.kubernetes.io/enforce": "baseline" } } },
-      k3s.inCluster(this),
-    );
     const chart = new HelmChart(
       `${name}-prometheus`,
       {
@@ -87,7 +83,7 @@ export class Monitoring extends pulumi.ComponentResource {
         targetNamespace: namespace,
         values: prometheusValues(args.node),
       },
-      k3s.inCluster(this, [home]),
+      k3s.inCluster(this, args.namespaces.before("monitoring")),
     );
     const definitions = k3s.waitForCrds(
       `${name}-definitions`,

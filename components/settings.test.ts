@@ -3,20 +3,7 @@ import test from "node:test";
 import { exampleCluster } from "./testing/example-cluster.ts";
 import { record } from "./testing/recording.ts";
 
-type Metadata = { name: string; namespace: string; labels: Record<string, string> };
-
-test("the namespaces of seed 000, each with a Pod Security level", async () => {
-  const recording = await record(() => exampleCluster());
-  const levels = recording.all("kubernetes:core/v1:Namespace").map((namespace) => {
-    const { name, labels } = namespace.inputs["metadata"] as Metadata;
-    return [name, labels["pod-security.kubernetes.io/enforce"]];
-  });
-  assert.deepEqual(Object.fromEntries(levels), {
-    kafka: "baseline",
-    ingestion: "restricted",
-    strategies: "restricted",
-  });
-});
+type Metadata = { name: string };
 
 test("every namespace has the same settings, and no secret among them", async () => {
   const recording = await record(() => exampleCluster("prod"));

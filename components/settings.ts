@@ -3,20 +3,13 @@ import * as pulumi from "@pulumi/pulumi";
 import { catalog, type Namespace, type SecretName, secretVariables } from "../services/catalog.ts";
 import type { ClusterIdentity } from "./cluster-identity.ts";
 import type { K3s } from "./k3s.ts";
+import { serviceNamespaces } from "./namespace-resources.ts";
+import type { Namespaces } from "./namespaces.ts";
 import { settingsName } from "./settings-name.ts";
-
-/** Pod Security level of each namespace of seed 000: https://kubernetes.io/docs/concepts/security/pod-security-standards/ */
-const podSecurity = {
-  // Strimzi's own pods meet `baseline`; ours meet `restricted` everywhere.
-  kafka: "baseline",
-  ingestion: "restricted",
-  strategies: "restricted",
-} as const satisfies Record<Namespace, string>;
-
-export const namespaceNames = Object.keys(podSecurity) as Namespace[];
 
 export interface SettingsArgs {
   k3s: K3s;
+  namespaces: Namespaces;
   stack: string;
   identity: ClusterIdentity;
   /** What services connect to: host:port, comma separated. */
@@ -61,10 +54,8 @@ export function secretsIn(namespace: Namespace): SecretName[] {
   return [...named].sort();
 }
 
-/** The namespaces of the services, their settings and their secrets. */
+/** What the services of each namespace are told, and their secrets. */
 export class Settings extends pulumi.ComponentResource {
-  readonly namespaces: Readonly<Record<Namespace, kubernetes.core.v1.Namespace>>;
-
   constructor(name: string, args: SettingsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:Settings", name, {}, opts);
     const { identity, venues, archive, risk, replication } = args;
@@ -102,28 +93,8 @@ export class Settings extends pulumi.ComponentResource {
       LOG_LEVEL: "info",
     };
 
-    const namespace = (key: Namespace) =>
-      new kubernetes.core.v1.Namespace(
-        `${name}-${key}`,
-        {
-          metadata: {
-            name: key,
-            labels: {
-              "pod-security.kubernetes.io/enforce": podSecurity[key],
-              "pod-security.kubernetes.io/warn": "restricted",
-            },
-          },
-        },
-        args.k3s.inCluster(this),
-      );
-    this.namespaces = {
-      kafka: namespace("kafka"),
-      ingestion: namespace("ingestion"),
-      strategies: namespace("strategies"),
-    };
-
-    for (const key of namespaceNames) {
-      const options = args.k3s.inCluster(this, [this.namespaces[key]]);
+    for (const key of serviceNamespaces) {
+      const options = args.k3s.inCluster(this, [args.namespaces.byName[key]]);
       new kubernetes.core.v1.ConfigMap(
         `${name}-${key}-settings`,
         { metadata: { name: settingsName, namespace: key }, data },

@@ -10,6 +10,7 @@ import { K3sBootstrap } from "../components/k3s-bootstrap.ts";
 import { K3s } from "../components/k3s.ts";
 import { Kafka } from "../components/kafka.ts";
 import { Monitoring } from "../components/monitoring.ts";
+import { Namespaces } from "../components/namespaces.ts";
 import { Network } from "../components/network.ts";
 import { Nodes } from "../components/nodes.ts";
 import { placementOf } from "../components/placement.ts";
@@ -110,8 +111,14 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     sshPort: config.ssh.port,
     renderDirectory: config.kubernetesRenderDirectory,
   });
+  const namespaces = new Namespaces("namespaces", {
+    k3s,
+    profile,
+    repository: config.delivery === "gitops" ? config.gitops?.repository : undefined,
+  });
   const settings = new Settings("settings", {
     k3s,
+    namespaces,
     stack,
     identity,
     kafkaBootstrapServers: config.kafka.bootstrapServers,
@@ -132,20 +139,21 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
       S3_SECRET_ACCESS_KEY: secrets.archiveSecretAccessKey,
     },
   });
-  const evidenceAccess = new EvidenceAccess("evidence-access", { k3s, namespaces: settings.namespaces });
+  const evidenceAccess = new EvidenceAccess("evidence-access", { k3s, namespaces: namespaces.byName });
   const kafka = new Kafka("kafka", {
     k3s,
-    namespace: settings.namespaces.kafka,
+    namespaces,
     placement,
     replication: config.kafka,
   });
   const monitoring = new Monitoring("monitoring", {
     k3s,
+    namespaces,
     node: placement.monitoring,
     brokers: placement.brokers.length,
     businessDate: identity.businessDate,
   });
-  const gitops = new Gitops("gitops", { k3s, node: placement.argoCd });
+  const gitops = new Gitops("gitops", { k3s, namespaces, node: placement.argoCd });
 
   // The day. Nothing that can still fail comes after it but the services themselves.
   const foundation = [
@@ -155,6 +163,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     bootstrap,
     nodes,
     k3s,
+    namespaces,
     settings,
     evidenceAccess,
     kafka,

@@ -29,7 +29,14 @@ export interface KafkaSpec {
   kafka: {
     version: string;
     metadataVersion: string;
-    listeners: { name: string; port: number; type: "internal"; tls: boolean }[];
+    listeners: {
+      name: string;
+      port: number;
+      type: "internal";
+      tls: boolean;
+      /** Who may come in, as in a NetworkPolicy. */
+      networkPolicyPeers: kubernetes.types.input.networking.v1.NetworkPolicyPeer[];
+    }[];
     config: Record<string, string | number | boolean>;
     metricsConfig: { type: "strimziMetricsReporter"; values?: { allowList: string[] } };
   };

@@ -4,10 +4,14 @@ import { ClusterIdentity, labels } from "../cluster-identity.ts";
 import { K3sBootstrap } from "../k3s-bootstrap.ts";
 import { K3s } from "../k3s.ts";
 import { defaultReplication } from "../kafka-facts.ts";
+import { Namespaces } from "../namespaces.ts";
 import { Network } from "../network.ts";
 import { Nodes } from "../nodes.ts";
 import type { Profile } from "../profile.ts";
 import { Settings } from "../settings.ts";
+
+/** What Argo CD follows. */
+const exampleRepository = "https://git.example.com/trading.git";
 
 export function exampleCluster(stack = "dev", profile: Profile = "cluster") {
   const identity = new ClusterIdentity("cluster", { stack, businessDate: "2025-10-14", openHours: 2 });
@@ -41,8 +45,10 @@ export function exampleCluster(stack = "dev", profile: Profile = "cluster") {
     onHetzner,
   );
   const k3s = new K3s("k3s", { nodes, bootstrap, clusterId: identity.clusterId });
+  const namespaces = new Namespaces("namespaces", { k3s, profile, repository: exampleRepository });
   const settings = new Settings("settings", {
     k3s,
+    namespaces,
     stack,
     identity,
     kafkaBootstrapServers: "kafka-bootstrap.kafka.svc.cluster.local:9092",
@@ -83,5 +89,5 @@ export function exampleCluster(stack = "dev", profile: Profile = "cluster") {
       S3_SECRET_ACCESS_KEY: "g",
     },
   });
-  return { identity, network, bootstrap, nodes, k3s, settings };
+  return { identity, network, bootstrap, nodes, k3s, namespaces, settings };
 }
