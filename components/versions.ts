@@ -10,6 +10,12 @@ export const k3s = {
   sha256: "d73847bcd3c5fccef0115b372e2f9a91f3032dc84bbf71518a4617565294d313",
 } as const;
 
+/**
+ * The image of the jobs by which k3s's Helm controller installs charts: `VERSION_HELM_JOB` in `scripts/version.sh` of that
+ * k3s line. k3s goes on naming it by itself, so one that is wrong here costs the fetching of another, nothing else.
+ */
+export const helmJobImage = "docker.io/rancher/klipper-helm:v0.13.3-build20260727";
+
 /** Operating system image of every server: https://docs.hetzner.com/cloud/servers/overview/ (system images). */
 export const serverImage = "ubuntu-24.04";
 

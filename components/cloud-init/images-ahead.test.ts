@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { catalog } from "../../services/catalog.ts";
 import { nodePlansOf } from "../nodes.ts";
-import { chartImages, charts, serviceImages } from "../versions.ts";
+import { chartImages, charts, helmJobImage, serviceImages } from "../versions.ts";
 import { imagesAhead, registryOf } from "./images-ahead.ts";
 
 const services = catalog.map(({ name }) => `ghcr.io/trading-cz/${name}:v1.2.3`);
 const release = { registry: "ghcr.io/trading-cz", version: "v1.2.3" };
 
-test("each node of a cluster fetches what will run on it, Kafka first", () => {
+test("each node of a cluster fetches what will run on it, what others wait for first", () => {
   const of = (node: "k3s-control" | "kafka-0" | "kafka-1" | "kafka-2") =>
     imagesAhead("cluster", node, release);
   assert.deepEqual(of("kafka-2"), [chartImages.kafka]);
@@ -20,14 +20,14 @@ test("each node of a cluster fetches what will run on it, Kafka first", () => {
     chartImages.prometheusConfigReloader,
     chartImages.kubeStateMetrics,
   ]);
-  assert.deepEqual(of("k3s-control"), [chartImages.argoCd, chartImages.redis, ...services]);
+  assert.deepEqual(of("k3s-control"), [helmJobImage, chartImages.argoCd, chartImages.redis, ...services]);
 });
 
 test("a single node fetches everything, each image once", () => {
   const [plan, ...others] = nodePlansOf("single-node");
   assert.deepEqual(others, []);
   const images = imagesAhead("single-node", plan?.nodeName ?? "kafka-0", release);
-  assert.deepEqual(new Set(images), new Set([...Object.values(chartImages), ...services]));
+  assert.deepEqual(new Set(images), new Set([helmJobImage, ...Object.values(chartImages), ...services]));
   assert.equal(images.length, new Set(images).size);
 });
 

@@ -2,7 +2,7 @@ import { catalog } from "../../services/catalog.ts";
 import type { NodeName } from "../nodes.ts";
 import { placedPods } from "../placed-pods.ts";
 import type { Profile } from "../profile.ts";
-import { chartImages } from "../versions.ts";
+import { chartImages, helmJobImage } from "../versions.ts";
 import { imageOf, type Images } from "../workloads.ts";
 
 /** What each kind of pod runs, the one that others wait for first: Kafka's way to Ready is the longest. */
@@ -36,7 +36,9 @@ export function imagesAhead(profile: Profile, node: NodeName, images: Images): s
   const unknown = pods.find((pod) => !known.has(pod.name));
   if (unknown !== undefined) throw new Error(`no image is named for the pod ${unknown.name} on ${node}`);
   const here = new Set(pods.map((pod) => pod.name));
-  return [...new Set([...known].flatMap(([name, names]) => (here.has(name) ? names : [])))];
+  // Every chart waits for the job that installs it, and that for a node: the control plane is the first.
+  const first = node === "k3s-control" ? [helmJobImage] : [];
+  return [...new Set([...first, ...[...known].flatMap(([name, names]) => (here.has(name) ? names : []))])];
 }
 
 /** Host of an image's registry; names without one are Docker Hub's. */
