@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { Delivery } from "./delivery.ts";
+import { overlayObjects } from "./overlays.ts";
 import { exampleCluster } from "./testing/example-cluster.ts";
 import { record } from "./testing/recording.ts";
+import { services, type WorkloadObject } from "./workloads.ts";
 
 const images = { registry: "ghcr.io/trading-cz", version: "v1.0.0" };
 
@@ -36,7 +38,36 @@ test("the root Application follows Git by itself", async () => {
   });
 });
 
-test("direct delivery waits for no pod, so that the export gate is there as soon as services may run", async () => {
+test("direct delivery applies the stack's overlay, object by object, and waits for no pod", async () => {
+  // The export gate is to be there as soon as services may run.
+  const recording = await record(() => {
+    new Delivery("delivery", {
+      k3s: exampleCluster().k3s,
+      stack: "prod",
+      delivery: "direct",
+      images,
+      after: [],
+    });
+  });
+  const applied = recording.resources.filter((resource) => resource.parent.includes(":Delivery::"));
+  const keyOf = ({ kind, metadata }: Pick<WorkloadObject, "kind" | "metadata">) =>
+    `${kind} ${metadata.namespace}/${metadata.name}`;
+  const found = applied.map(({ inputs }) => inputs as unknown as WorkloadObject);
+  const expected = overlayObjects("prod", images).map((object) => ({
+    ...object,
+    metadata: { ...object.metadata, annotations: { "pulumi.com/skipAwait": "true" } },
+  }));
+  assert.deepEqual(found.map(keyOf).sort(), expected.map(keyOf).sort());
+  for (const object of expected) {
+    assert.deepEqual(
+      found.find((each) => keyOf(each) === keyOf(object)),
+      object,
+      keyOf(object),
+    );
+  }
+});
+
+test("a pod comes after what it needs: its account, its settings and its limits", async () => {
   const recording = await record(() => {
     new Delivery("delivery", {
       k3s: exampleCluster().k3s,
@@ -46,11 +77,14 @@ test("direct delivery waits for no pod, so that the export gate is there as soon
       after: [],
     });
   });
-  const workloads = recording.resources.filter((resource) => resource.parent.includes(":Delivery::"));
-  assert.ok(workloads.length > 5);
-  for (const workload of workloads) {
-    const { annotations } = workload.inputs["metadata"] as { annotations: Record<string, string> };
-    assert.equal(annotations["pulumi.com/skipAwait"], "true", workload.name);
+  for (const { name } of services) {
+    const own = recording.resources.filter(
+      ({ inputs }) => (inputs["metadata"] as { name?: string } | undefined)?.name === name,
+    );
+    const pods = own.find((resource) => resource.name === name);
+    const others = own.filter((resource) => resource !== pods);
+    assert.ok(others.length >= 4, name);
+    for (const { urn } of others) assert.ok(pods?.dependencies.includes(urn), urn);
   }
 });
 

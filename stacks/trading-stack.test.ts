@@ -257,7 +257,9 @@ test("a single node is one server with everything on it, and nothing names a nod
   const ofOne = Object.entries(cluster.kafka.config).filter(([key]) => /replica|isr/.test(key));
   assert.equal(ofOne.length, 5);
   assert.deepEqual(new Set(ofOne.map(([, value]) => value)), new Set([1]));
-  const settings = recording.all("kubernetes:core/v1:ConfigMap");
+  const settings = recording
+    .all("kubernetes:core/v1:ConfigMap")
+    .filter(({ inputs }) => (inputs["metadata"] as { name: string }).name === "trading-settings");
   assert.equal(settings.length, 3);
   for (const { inputs } of settings) {
     const data = inputs["data"] as Record<string, string>;
