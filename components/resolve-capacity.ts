@@ -53,13 +53,16 @@ export async function resolveCapacity(
   }
 }
 
-/** The choice and what to do when it cannot be had after all. */
+/** The choice, what to do when it cannot be had after all, and when a killed run's leftovers have the names. */
 export function describeChoice(ranking: Ranking, excluded: readonly string[], stack: string): string {
   const choice = firstChoice(ranking);
+  const usedNames =
+    "Should it fail because a name is used already (uniqueness_error), a run that was killed left what has it: " +
+    `\`npm run --silent trading -- open --stack ${stack}\` finds it by its labels, and goes on with it or removes it.`;
   if (ranking.settled !== undefined)
     return (
       `Servers: ${choice.name}, settled by those that are there already. Should one that is missing not be had, ` +
-      "pulumi destroy removes the others, and pulumi up chooses anew (trading open does both by itself)."
+      `pulumi destroy removes the others, and pulumi up chooses anew (trading open does both by itself).\n${usedNames}`
     );
   const lines = nextChoices(ranking).map(({ role, exclusion, next }) => {
     const type = role === "kafka" ? choice.brokerServerType : choice.controlPlaneServerType;
@@ -72,5 +75,6 @@ export function describeChoice(ranking: Ranking, excluded: readonly string[], st
     `Servers: ${choice.name}. Stock is known for sure only when they are created. Should that fail with resource_unavailable,`,
     "run pulumi destroy, exclude what was refused, and run pulumi up again (trading open does all of this by itself):",
     ...lines,
+    usedNames,
   ].join("\n");
 }
