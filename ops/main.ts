@@ -5,6 +5,7 @@ import { registerArchive } from "./archive/index.ts";
 import { registerClose, registerOpen } from "./cluster/commands.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { registerPlan } from "./plan/index.ts";
+import { registerRollback } from "./rollback/index.ts";
 
 // A reader that went away (`| head`), or a terminal that was closed, is no error.
 for (const stream of [process.stdout, process.stderr]) {
@@ -26,6 +27,7 @@ registerAdmit(program);
 registerOpen(program);
 registerClose(program);
 registerArchive(program);
+registerRollback(program);
 
 /** Wrong usage, found by commander, ends with our code for it; `--help` and `--version` are no errors. */
 function overrideExits(command: Command): void {
