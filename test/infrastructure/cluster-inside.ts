@@ -5,7 +5,7 @@
  * written by services/archive's own functions, with what the rendered Job's environment says, so the export gate
  * verifies them for real.
  */
-import { readdir } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
@@ -83,18 +83,29 @@ export class ClusterInside {
 
   async #watch(): Promise<void> {
     const { signal } = this.#ended;
+    // To read everything that is rendered at every look would keep a processor busy.
+    let opened: string | undefined;
     while (!signal.aborted) {
-      if (this.#alive() && (await this.#prepared())) {
-        // A file that is being written or removed at this moment: looked at again.
-        await this.#open().catch((error: unknown) => logger.warn({ err: error }, "not opened yet"));
+      const job = this.#alive() ? await this.#job() : undefined;
+      if (job !== undefined && job !== opened) {
+        try {
+          await this.#open();
+          opened = job;
+        } catch (error) {
+          // A file that is being written or removed at this moment: looked at again.
+          logger.warn({ err: error }, "not opened yet");
+        }
       }
       await delay(pollMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  async #prepared(): Promise<boolean> {
-    const files = await readdir(path.join(this.#renderDirectory, "1-manifest")).catch(() => []);
-    return files.some((file) => jobFile.test(file));
+  /** Tells one writing of the rendered Job from another; undefined when there is none. */
+  async #job(): Promise<string | undefined> {
+    const folder = path.join(this.#renderDirectory, "1-manifest");
+    const file = (await readdir(folder).catch(() => [])).find((name) => jobFile.test(name));
+    const facts = file && (await stat(path.join(folder, file)).catch(() => undefined));
+    return facts ? `${facts.ino} ${facts.mtimeMs} ${facts.ctimeMs}` : undefined;
   }
 
   async #open(): Promise<void> {
