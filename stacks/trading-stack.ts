@@ -153,7 +153,18 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     brokers: placement.brokers.length,
     businessDate: identity.businessDate,
   });
-  const gitops = new Gitops("gitops", { k3s, namespaces, node: placement.argoCd });
+  const gitops = new Gitops("gitops", {
+    k3s,
+    namespaces,
+    node: placement.argoCd,
+    expiresAt: identity.expiresAt,
+    ...(config.delivery === "gitops" ? { source: config.gitops, knownHosts: config.gitops?.knownHosts } : {}),
+    credentials: {
+      user: config.gitops?.user ?? "git",
+      token: secrets.gitToken,
+      sshKey: secrets.gitSshKey,
+    },
+  });
 
   // The day. Nothing that can still fail comes after it but the services themselves.
   const foundation = [
