@@ -6,7 +6,10 @@ import type { Deployable, Quantities } from "../services/catalog.ts";
 import { serviceImages } from "./versions.ts";
 import { type Images, services, type WorkloadObject, workloadObjects } from "./workloads.ts";
 
-/** Resources of one service in one overlay, over those of its row in the catalog. */
+/**
+ * Resources of one service in one overlay, over those of its row in the catalog. Only what fits beside the rest: the
+ * namespaces' quotas and the nodes' sums are computed from the catalog, and `npm run check:cluster` has the real scheduler judge.
+ */
 export interface ResourceChanges {
   requests?: Partial<Quantities>;
   limits?: Partial<Quantities>;

@@ -85,7 +85,8 @@ export function podTemplate(
             { configMapRef: { name: service.name } },
             ...service.secrets.map((name) => ({ secretRef: { name } })),
           ],
-          ports: [{ name: "http", containerPort: httpPort }],
+          // With its default stated: the protocol is part of the key by which server-side apply knows a port.
+          ports: [{ name: "http", containerPort: httpPort, protocol: "TCP" }],
           ...(long ? { livenessProbe: probe("/healthz", 6), readinessProbe: probe("/readyz", 2) } : {}),
           resources: { requests: { ...service.requests }, limits: { ...service.limits } },
           securityContext: {

@@ -150,7 +150,11 @@ function podObjects(
           apiVersion: "v1",
           kind: "Service",
           metadata,
-          spec: { clusterIP: "None", selector: matchLabels, ports: [{ name: "http", port: httpPort }] },
+          spec: {
+            clusterIP: "None",
+            selector: matchLabels,
+            ports: [{ name: "http", port: httpPort, protocol: "TCP" }],
+          },
         },
         {
           apiVersion: "apps/v1",
@@ -164,9 +168,14 @@ function podObjects(
             template,
             volumeClaimTemplates: [
               {
+                // As the API server completes it: the list is compared as a whole, so what is missing here would be
+                // a difference that Argo CD never gets rid of (https://github.com/argoproj/argo-cd/issues/11143).
+                apiVersion: "v1",
+                kind: "PersistentVolumeClaim",
                 metadata: { name: "state" },
                 spec: {
                   accessModes: ["ReadWriteOnce"],
+                  volumeMode: "Filesystem",
                   storageClassName: "local-path",
                   resources: { requests: { storage: "1Gi" } },
                 },
