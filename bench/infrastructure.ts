@@ -38,6 +38,15 @@ function kindOf({ row, stage }: TimedStage): StageKind {
   return /_(ready|sync|installed)\b|^prepare_day/.test(stage) ? "pod" : "cloud";
 }
 
+/** For example `broker ready: kafka-0`, `image kafka:1.2.0`: short, in words. */
+function nameOf({ row, stage }: TimedStage): string {
+  if (row === "pulumi") return stage;
+  if (stage.startsWith("image ")) return `image ${stage.slice(stage.lastIndexOf("/") + 1)}`;
+  const [step = "", ...subject] = stage.split(" ");
+  const words = step.replaceAll("_", " ");
+  return subject.length === 0 ? words : `${words}: ${subject.at(-1)}`;
+}
+
 /** The stages in the order of the chart's places: the project, each node, the program. */
 function ganttStages(stack: string, stages: readonly TimedStage[]): GanttStage[] {
   const places = ["hetzner", ...nodePlans.map(({ nodeName }) => `${stack}-${nodeName}`), "pulumi"];
@@ -46,7 +55,7 @@ function ganttStages(stack: string, stages: readonly TimedStage[]): GanttStage[]
       .filter(({ row }) => row === place)
       .map((stage) => ({
         place,
-        name: stage.stage,
+        name: nameOf(stage),
         kind: kindOf(stage),
         from: stage.from / 1_000,
         to: stage.to / 1_000,

@@ -42,10 +42,10 @@ export class QuietWatch {
 
   /**
    * Resolves when no thread has run for several looks: whoever waits, waits for the time or for the outside.
-   * @param deadlineMs real time; default: a minute, in which a loaded machine starts a program
+   * @param deadlineMs real time; default: five minutes, in which the most loaded machine starts a program
    * @throws NeverQuietError when that does not come about before the deadline
    */
-  async quiet(deadlineMs = 60_000): Promise<void> {
+  async quiet(deadlineMs = 300_000): Promise<void> {
     this.#worker.ref();
     try {
       const answer = once(this.#worker, "message");

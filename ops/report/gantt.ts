@@ -28,8 +28,10 @@ export interface GanttArguments {
 
 const width = 1_100;
 const left = 16;
-/** Room for the text behind the last bar. */
-const right = 250;
+/** Room for the text behind the last bars; a text that needs more stands before its bar. */
+const right = 200;
+/** What a letter takes at most, on average. */
+const letter = 6.2;
 const lane = 16;
 const head = 58;
 
@@ -71,11 +73,14 @@ export function renderGantt({ title, stages, shortest = 0 }: GanttArguments): st
     const here = shown.filter((stage) => stage.place === place);
     for (const stage of here.sort((one, other) => one.from - other.from || one.to - other.to)) {
       const length = Math.max(1.5, x(stage.to) - x(stage.from));
-      const seconds = `${round(stage.to - stage.from)} s`;
+      const text = `${stage.name}, ${round(stage.to - stage.from)} s`;
+      const behind = x(stage.from) + length + 5;
+      const fits = behind + text.length * letter <= width;
+      const beside = fits ? `x="${round(behind)}"` : `x="${round(x(stage.from) - 5)}" text-anchor="end"`;
       parts.push(
         `<rect x="${round(x(stage.from))}" y="${y + 2}" width="${round(length)}" height="${lane - 5}" rx="2" class="${stage.kind}">` +
           `<title>${escape(stage.name)}: ${round(stage.from)} s to ${round(stage.to)} s</title></rect>` +
-          `<text x="${round(x(stage.from) + length + 5)}" y="${y + 11}">${escape(stage.name)}, ${seconds}</text>`,
+          `<text ${beside} y="${y + 11}">${escape(text)}</text>`,
       );
       y += lane;
     }
