@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { HelmChart } from "./custom-resources/helm-chart.ts";
 import { Kafka as KafkaObject, KafkaNodePool } from "./custom-resources/strimzi.ts";
 import type { K3s } from "./k3s.ts";
+import { brokerConfiguration } from "./kafka-configuration.ts";
 import { kafkaFacts, type Replication } from "./kafka-facts.ts";
 import { serviceNamespaces } from "./namespace-resources.ts";
 import type { Namespaces } from "./namespaces.ts";
@@ -113,17 +114,7 @@ export class Kafka extends pulumi.ComponentResource {
                 networkPolicyPeers: [podsInAny(serviceNamespaces, metricsLabel)],
               },
             ],
-            config: {
-              "auto.create.topics.enable": true,
-              "default.replication.factor": replication.replicationFactor,
-              "min.insync.replicas": replication.minInsyncReplicas,
-              "offsets.topic.replication.factor": replication.replicationFactor,
-              "transaction.state.log.replication.factor": replication.replicationFactor,
-              "transaction.state.log.min.isr": replication.minInsyncReplicas,
-              "log.retention.hours": kafkaFacts.retentionHours,
-              // Producers send lz4 already; what another client sends is stored the same way.
-              "compression.type": kafkaFacts.compression,
-            },
+            config: brokerConfiguration(replication),
             metricsConfig: { type: "strimziMetricsReporter" },
           },
           kafkaExporter: {

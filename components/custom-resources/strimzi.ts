@@ -2,6 +2,7 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Quantities } from "../../services/catalog.ts";
+import type { BrokerConfiguration } from "../kafka-configuration.ts";
 
 type Affinity = kubernetes.types.input.core.v1.Affinity;
 type Metadata = kubernetes.types.input.meta.v1.ObjectMeta;
@@ -37,7 +38,7 @@ export interface KafkaSpec {
       /** Who may come in, as in a NetworkPolicy. */
       networkPolicyPeers: kubernetes.types.input.networking.v1.NetworkPolicyPeer[];
     }[];
-    config: Record<string, string | number | boolean>;
+    config: BrokerConfiguration;
     metricsConfig: { type: "strimziMetricsReporter"; values?: { allowList: string[] } };
   };
   kafkaExporter?: {

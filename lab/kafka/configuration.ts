@@ -1,4 +1,6 @@
-/** What the lab's brokers are told: Kafka properties as the cluster's (DESIGN §3), sized for one small machine. */
+/** What the lab's brokers are told: what the cluster's `Kafka` object asks for, and what fits one small machine. */
+import { brokerConfiguration } from "../../components/kafka-configuration.ts";
+import type { Replication } from "../../components/kafka-facts.ts";
 
 /** The ports of one node; each is both broker and KRaft controller. */
 export interface NodePorts {
@@ -14,47 +16,44 @@ export interface NodeArguments {
   ports: readonly NodePorts[];
   /** Folder for the node's logs in Kafka's sense: its data. */
   dataDirectory: string;
-  /** Properties that win over the defaults here, for example those of the stack's `Kafka` object. */
+  /** As the stack's `Kafka` object is told. */
+  replication: Replication;
+  /** Properties that win over the cluster's and the lab's. */
   configuration: Readonly<Record<string, string>>;
 }
 
 const loopback = "127.0.0.1";
 
 /**
+ * What differs from the cluster: there brokers keep Kafka's own values (50 partitions for internal topics, a 3 s wait
+ * before the first rebalance, a 128 MB buffer for the cleaner). Sized for three brokers that share two cores.
+ */
+export const small = {
+  "group.initial.rebalance.delay.ms": "0",
+  "offsets.topic.num.partitions": "6",
+  "transaction.state.log.num.partitions": "6",
+  "share.coordinator.state.topic.num.partitions": "1",
+  "log.cleaner.dedupe.buffer.size": "8388608",
+  "num.network.threads": "2",
+  "num.io.threads": "4",
+  "num.recovery.threads.per.data.dir": "1",
+  // Brokers that stop together would else wait for a quorum that is gone.
+  "controlled.shutdown.max.retries": "1",
+} as const;
+
+/**
  * The properties of one node.
  * @returns a `server.properties` file's content.
  */
-export function serverProperties({ node, ports, dataDirectory, configuration }: NodeArguments): string {
+export function serverProperties({
+  node,
+  ports,
+  dataDirectory,
+  replication,
+  configuration,
+}: NodeArguments): string {
   const own = ports[node];
   if (own === undefined) throw new RangeError(`there is no node ${node} among ${ports.length}`);
-  const replicas = String(Math.min(3, ports.length));
-  const inSync = String(Math.min(2, ports.length));
-
-  const defaults = {
-    "default.replication.factor": replicas,
-    "min.insync.replicas": inSync,
-    "offsets.topic.replication.factor": replicas,
-    "transaction.state.log.replication.factor": replicas,
-    "transaction.state.log.min.isr": inSync,
-    "share.coordinator.state.topic.replication.factor": replicas,
-    "share.coordinator.state.topic.min.isr": inSync,
-    "log.retention.hours": "72",
-    "auto.create.topics.enable": "true",
-  };
-  // Only here: the real brokers keep Kafka's own values (50 partitions for internal topics, a 3 s wait before the
-  // first rebalance, a 128 MB buffer for the cleaner). Sized for three brokers that share two cores.
-  const small = {
-    "group.initial.rebalance.delay.ms": "0",
-    "offsets.topic.num.partitions": "6",
-    "transaction.state.log.num.partitions": "6",
-    "share.coordinator.state.topic.num.partitions": "1",
-    "log.cleaner.dedupe.buffer.size": "8388608",
-    "num.network.threads": "2",
-    "num.io.threads": "4",
-    "num.recovery.threads.per.data.dir": "1",
-    // Brokers that stop together would else wait for a quorum that is gone.
-    "controlled.shutdown.max.retries": "1",
-  };
   // What makes it this node of this cluster can't be overridden.
   const identity = {
     "process.roles": "broker,controller",
@@ -69,9 +68,9 @@ export function serverProperties({ node, ports, dataDirectory, configuration }: 
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "log.dirs": dataDirectory,
   };
-  const all = { ...defaults, ...small, ...configuration, ...identity };
+  const all = { ...brokerConfiguration(replication), ...small, ...configuration, ...identity };
   return Object.entries(all)
-    .map(([key, value]) => `${key}=${value.replaceAll("\\", "\\\\")}\n`)
+    .map(([key, value]) => `${key}=${String(value).replaceAll("\\", "\\\\")}\n`)
     .join("");
 }
 

@@ -7,11 +7,12 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { kafka as versions } from "../../components/versions.ts";
 import { ProcessRegistry } from "../processes.ts";
 import { KafkaInstallError } from "./errors.ts";
 
-/** The Apache Kafka that the lab runs. 4.4.0 and 4.3.2 do not resolve completely from Maven Central. */
-export const kafkaVersion = "4.3.1";
+/** The Apache Kafka that the lab runs: the cluster's. 4.4.0 and 4.3.2 do not resolve completely from Maven Central. */
+export const kafkaVersion = versions.version;
 
 /** Longest that Maven may take; about 12 s are usual. */
 const installDeadlineMs = 300_000;

@@ -6,6 +6,8 @@ import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from "node:
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { defaultReplication, type Replication } from "../../components/kafka-facts.ts";
+import { kafka as versions } from "../../components/versions.ts";
 import { type LabProcess, ProcessRegistry } from "../processes.ts";
 import { javaFlags, log4jProperties, type NodePorts, serverProperties } from "./configuration.ts";
 import { KafkaPortInUseError, KafkaStartError } from "./errors.ts";
@@ -32,7 +34,9 @@ export interface KafkaArguments {
   firstPort?: number;
   /** Number of brokers; default 3. With 1 nothing is replicated. */
   brokers?: 3 | 1;
-  /** Broker properties that win over the lab's (not over identity and listeners). */
+  /** Copies of topics. Default: those of the profile with as many brokers. */
+  replication?: Replication;
+  /** Broker properties that win over the cluster's and the lab's (not over identity and listeners). */
   configuration?: Readonly<Record<string, string>>;
   /** Told what is being done, one short line at a time. */
   onProgress?: (line: string) => void;
@@ -98,7 +102,13 @@ export async function startKafka(args: KafkaArguments): Promise<LabKafka> {
     const dataDirectory = path.join(directory, `broker-${id}`);
     writeFileSync(
       properties,
-      serverProperties({ node: id, ports, dataDirectory, configuration: args.configuration ?? {} }),
+      serverProperties({
+        node: id,
+        ports,
+        dataDirectory,
+        replication: args.replication ?? defaultReplication[count === 3 ? "cluster" : "single-node"],
+        configuration: args.configuration ?? {},
+      }),
     );
     const logFile = path.join(directory, `broker-${id}.log`);
     const address = `127.0.0.1:${own.client}`;
@@ -149,6 +159,8 @@ export async function startKafka(args: KafkaArguments): Promise<LabKafka> {
       clusterId,
       "-c",
       node.properties,
+      "--release-version",
+      versions.metadataVersion,
     ]);
     const code = await tool.exited;
     if (code !== 0) await fail(node, `could not be given its storage (exit code ${code}).`);
