@@ -348,6 +348,7 @@ test("a choice to pass over that no choice of the profile can be is a mistake", 
   assert.deepEqual(keysOf(mistakes(excluded("single-node", "fsn1/cpx32", "fsn1/cpx32/cpx22"))), [
     "trading:excludedCapacity[1]",
   ]);
+  assert.equal(mistakes(excluded("cluster", "fsn1")).length, 1, "said once");
   const { excludedCapacity } = parseStackConfig(exampleEntries(excluded("single-node", "fsn1/*")));
   assert.deepEqual(excludedCapacity, ["fsn1/*"]);
 });

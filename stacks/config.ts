@@ -212,7 +212,8 @@ function exclusionMistakes(values: Record<string, unknown>): ConfigMistake[] {
     profile === "cluster" ? ["fsn1/cpx32/cpx22 or fsn1/cpx32/*", 3] : ["fsn1/cpx32 or fsn1/*", 2];
   const names = Array.isArray(values["excludedCapacity"]) ? (values["excludedCapacity"] as unknown[]) : [];
   return names.flatMap((name, index) =>
-    typeof name !== "string" || name.split("/").length === parts
+    // What is no name at all is the schema's to refuse.
+    typeof name !== "string" || ![2, 3].includes(name.split("/").length) || name.split("/").length === parts
       ? []
       : {
           key: `trading:excludedCapacity[${index}]`,

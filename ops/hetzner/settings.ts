@@ -44,8 +44,14 @@ export function readStack(stack: string): StackValues {
     throw new UsageError(
       `There is no ${file} in ${process.cwd()}. Run the command where the stack's configuration lies, or name another --stack.`,
     );
+  let text: string;
   try {
-    const { config } = (parse(readFileSync(file, "utf8")) ?? {}) as { config?: Record<string, unknown> };
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    throw new UsageError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+  try {
+    const { config } = (parse(text) ?? {}) as { config?: Record<string, unknown> };
     // As Pulumi hands values to its program: texts as they are, all others as JSON.
     const entries = Object.entries(config ?? {}).map(
       ([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)] as const,

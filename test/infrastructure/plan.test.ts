@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { after, before, test } from "node:test";
 import { exampleEntries } from "../../components/testing/example-config.ts";
 import { startTestClient, type TestClient } from "../../lab/hetzner/testing/client.ts";
@@ -80,4 +83,17 @@ test("the stacks' own configurations are read without their secrets", () => {
   assert.equal(readStack("dev").openHours, 2);
   assert.equal(readStack("prod").openHours, 10);
   assert.throws(() => readStack("none"), /There is no Pulumi\.none\.yaml/);
+  const folder = process.cwd();
+  process.chdir(mkdtempSync(path.join(tmpdir(), "stack-file-")));
+  try {
+    mkdirSync("Pulumi.dev.yaml");
+    assert.throws(
+      () => readStack("dev"),
+      (error: unknown) =>
+        error instanceof UsageError && /Pulumi\.dev\.yaml cannot be read/.test(error.message),
+    );
+  } finally {
+    rmSync(process.cwd(), { recursive: true });
+    process.chdir(folder);
+  }
 });
