@@ -15,6 +15,7 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { format } from "prettier";
 import { parse } from "yaml";
+import { closingWindow } from "../components/argocd-objects.ts";
 import { preview, propertyChanges, type PropertyMap, type RegisteredResource } from "../lab/engine/index.ts";
 import { type Hetzner, startHetzner } from "../lab/hetzner/index.ts";
 
@@ -127,6 +128,7 @@ async function readGraph(
   const graph = Object.fromEntries([...entries].sort(([left], [right]) => (left < right ? -1 : 1)));
   const text = JSON.stringify(graph)
     .replaceAll(expiresAt, "[expires at]")
+    .replaceAll(closingWindow(Number(expiresAt)).schedule ?? "", "[a quarter of an hour before it expires]")
     .replaceAll(hetzner.endpoint, "[endpoint of the Hetzner API]");
   return JSON.parse(text) as Record<string, PropertyMap>;
 }
