@@ -194,13 +194,13 @@ export async function playRound(
     round.run(command, killMoment(random, command, args.lengths, share));
   try {
     await kill(random.pick(["up", "open"] as const));
-    for (let more = random.whole(1, 3); more > 0; more--) {
+    for (let more = random.whole(2, 6); more > 0; more--) {
       if (random.chance(0.15)) round.loseState();
       await kill(random.pick(["open", "open", "up", "close"] as const), 0.6);
     }
     // A whole cluster to destroy.
     if (random.chance(0.5)) await round.run("open");
-    for (let more = random.whole(1, 4), share = 1; more > 0; more--, share = 0.5) {
+    for (let more = random.whole(2, 5), share = 1; more > 0; more--, share = 0.5) {
       await kill(random.pick(["destroy", "close"] as const), share);
       if (random.chance(0.15)) round.loseState();
     }
