@@ -35,7 +35,7 @@ WantedBy=multi-user.target
  * Keeps pods away from the metadata service: user data holds tokens. What a pod sends is forwarded and so passes
  * PREROUTING and FORWARD; what the host sends does not. The raw table comes before every rule that Kubernetes writes;
  * mangle's FORWARD comes after address translation, so no Service can be pointed there either. Kubernetes leaves both alone.
- * Pods in the host's network would get through: Pod Security "baseline" on our namespaces forbids them. Hetzner's service
+ * Pods in the host's network would get through: Pod Security "restricted" on our namespaces forbids them. Hetzner's service
  * has an IPv4 address only (https://docs.hetzner.cloud/reference/cloud#server-metadata), and the servers have no IPv6.
  */
 export const metadataGuardUnit = `[Unit]
