@@ -5,6 +5,7 @@ import { closeDay, writeReport } from "./day/close.ts";
 import { type DayEngine, openEngine, type StackOutputs } from "./day/engines.ts";
 import { playSession } from "./day/market.ts";
 import { type DayOptions, parseDayOptions, usage } from "./day/options.ts";
+import { type DayKubernetes, installKubernetes, startKubernetes } from "./day/kubernetes.ts";
 import { evidenceEnvironment } from "./day/evidence.ts";
 import { readExposure, type ServerExposure } from "./day/exposure.ts";
 import { Progress } from "./day/progress.ts";
@@ -45,6 +46,7 @@ export interface Day {
   configuration?: StackConfiguration;
   engine?: DayEngine;
   outputs?: StackOutputs;
+  kubernetes?: DayKubernetes;
   kafka?: LabKafka;
   workloads?: Workloads;
   watch?: PipelineWatch;
@@ -62,6 +64,7 @@ async function setUp(day: Day): Promise<void> {
   await Promise.all([
     installKafka(labDirectories.cache, (line) => progress.line(line), registry),
     installObjectStore(labDirectories.cache, (line) => progress.line(line), registry),
+    ...(options.kubernetes === "real" ? [installKubernetes(day)] : []),
   ]);
   day.interruption.throwIfAborted();
   const session = await createSession({ events: options.events, seed: options.seed, feedFile: options.feed });
@@ -77,6 +80,7 @@ async function setUp(day: Day): Promise<void> {
   );
   parseStackConfig(configuration.values, { encryptedKeys: configuration.secretKeys });
   day.configuration = configuration;
+  if (options.kubernetes === "real") day.kubernetes = await startKubernetes(day, world, shape.profile);
   day.engine = await openEngine(options.engine, {
     projectDirectory,
     stack: options.stack,
@@ -84,6 +88,7 @@ async function setUp(day: Day): Promise<void> {
     environment: { GATE_TIMEOUT_SECONDS: gateTimeoutSeconds },
     registry,
     progress,
+    ...(day.kubernetes === undefined ? {} : { kubernetes: day.kubernetes.life }),
   });
   if (session.events < options.events)
     progress.line(`the feed is short: the day has ${session.events} events instead of ${options.events}`);
@@ -123,9 +128,10 @@ async function bringUp(day: Day): Promise<void> {
   });
   writeEndpoints(announcements(world, day.kafka));
   day.interruption.throwIfAborted();
+  if (day.kubernetes !== undefined) progress.line(await day.kubernetes.settled(day.interruption));
   progress.line("starting the services from the stack's manifests");
   day.workloads = await startWorkloads({
-    directory: labDirectories.rendered,
+    objects: (await day.kubernetes?.objects()) ?? labDirectories.rendered,
     registry,
     logDirectory: labDirectories.logs,
     volumeDirectory: labDirectories.volumes,
@@ -166,6 +172,7 @@ function clearLastDay(): void {
     labDirectories.volumes,
     labDirectories.logs,
     labDirectories.state,
+    labDirectories.kubernetes,
   ]) {
     rmSync(directory, { recursive: true, force: true });
   }

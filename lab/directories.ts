@@ -28,6 +28,8 @@ export const labDirectories = {
   volumes: path.join(root, "volumes"),
   /** Kubernetes objects as rendered; may hold secrets, removed at exit. */
   rendered: path.join(root, "rendered"),
+  /** Certificates, data and logs of the day's Kubernetes control plane; the logs stay. */
+  kubernetes: path.join(root, "kubernetes"),
   /** The engine's state files, one per stack. */
   state: path.join(root, "state"),
 } as const;

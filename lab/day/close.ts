@@ -183,7 +183,7 @@ export async function closeDay(day: Day): Promise<{ held: boolean; counts: DayCo
   progress.phase("Stopping the lab");
   await attempt(async () => {
     await day.workloads?.stop();
-    await Promise.all([day.kafka?.stop(), world?.stop()]);
+    await Promise.all([day.kafka?.stop(), day.kubernetes?.stop(), world?.stop()]);
   });
   for (const directory of [labDirectories.kafka, labDirectories.volumes])
     rmSync(directory, { recursive: true, force: true });

@@ -1,4 +1,5 @@
 /** The two ways to run the program: hosted by the lab's own engine, or by the Pulumi CLI. */
+import type { KubernetesLife } from "../engine/index.ts";
 import type { DayOptions } from "./options.ts";
 import { openLabEngine } from "./lab-engine.ts";
 import { openPulumiCli } from "./pulumi-cli.ts";
@@ -16,6 +17,8 @@ export interface EngineArguments {
   environment: Record<string, string>;
   registry: ProcessRegistry;
   progress: Progress;
+  /** What becomes of the Kubernetes objects, with the lab's engine. Default: they are rendered, and nothing else. */
+  kubernetes?: KubernetesLife;
 }
 
 /** The outputs of the stack that the day uses. */

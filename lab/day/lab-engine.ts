@@ -48,6 +48,7 @@ export async function openLabEngine(args: EngineArguments): Promise<DayEngine> {
     passphrase: randomBytes(24).toString("base64url"),
     environment: args.environment,
     processes: args.registry,
+    ...(args.kubernetes === undefined ? {} : { kubernetes: args.kubernetes }),
   };
 
   return {

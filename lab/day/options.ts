@@ -13,6 +13,11 @@ export interface DayOptions {
   profile: Profile | undefined;
   /** Kafka brokers; with 1 there is a single copy of everything. Default: 3, or 1 on a single node. */
   brokers: 3 | 1 | undefined;
+  /**
+   * Where the Kubernetes objects go: into a folder (`rendered`, the default), or to a real control plane on this machine,
+   * which validates, admits and schedules them (`real`; built from source the first time).
+   */
+  kubernetes: "rendered" | "real";
   /** Venue messages that the ingestors take in, over all feeds; at least 1. Default 5,000. */
   events: number;
   /** Venue messages a second, over all feeds. Default 250. */
@@ -34,6 +39,9 @@ export const usage = `npm start -- [options]: one whole trading day in the lab
   --profile cluster|single-node
                         four servers, or everything on one (default: the stack's trading:profile)
   --brokers 3|1         Kafka brokers; with 1 there is one copy of everything (default: the profile's)
+  --kubernetes rendered|real
+                        a folder takes the Kubernetes objects, or a real control plane on this machine, which is
+                        built from source the first time and needs Go (default rendered)
   --events N            venue messages to take in, over all feeds, at least 1 (default 5000)
   --rate N              venue messages a second (default 250)
   --seed N              seed of all that is made up; same seed and N, same events and commands (default 1)
@@ -89,6 +97,7 @@ export function parseDayOptions(args: string[]): DayOptions | "help" {
         engine: { type: "string", default: "lab" },
         profile: { type: "string" },
         brokers: { type: "string" },
+        kubernetes: { type: "string", default: "rendered" },
         events: { type: "string", default: "5000" },
         rate: { type: "string", default: "250" },
         seed: { type: "string", default: "1" },
@@ -109,6 +118,7 @@ export function parseDayOptions(args: string[]): DayOptions | "help" {
     engine: choice("engine", values.engine, ["lab", "pulumi"], faults),
     profile: optionalChoice("profile", values.profile, profiles, faults),
     brokers: brokers === undefined ? undefined : brokers === "1" ? 1 : 3,
+    kubernetes: choice("kubernetes", values.kubernetes, ["rendered", "real"], faults),
     events: integer("events", values.events, 1, 10_000_000, faults),
     rate: integer("rate", values.rate, 1, 1_000_000, faults),
     seed: integer("seed", values.seed, 0, 4_294_967_295, faults),
@@ -116,6 +126,9 @@ export function parseDayOptions(args: string[]): DayOptions | "help" {
     keep: values.keep,
     json: values.json,
   };
+  if (options.kubernetes === "real" && options.engine === "pulumi") {
+    faults.push("--kubernetes real: only with --engine lab; the Pulumi CLI renders here");
+  }
   if (options.feed !== undefined && !existsSync(options.feed)) {
     faults.push(`--feed: ${options.feed} does not exist; expected an NDJSON file of Alpaca messages`);
   }

@@ -220,10 +220,12 @@ export class LabCluster implements KubernetesLife {
 
   /** Applies definitions and waits until they are established. */
   async #define(groups: readonly string[]): Promise<void> {
-    const wanted = this.#args.definitions.filter((definition) =>
-      groups.includes((definition["spec"] as { group: string }).group),
+    const wanted = this.#args.definitions.filter(
+      (definition) =>
+        groups.includes((definition["spec"] as { group: string }).group) &&
+        !this.established.has(definition.metadata.name),
     );
-    await Promise.all(wanted.map((definition) => this.#simulated(definition)));
+    await Promise.all(wanted.map((definition) => this.#api.create(definition, fieldManagers.simulated)));
     for (const definition of wanted) {
       await this.#until(`${objectName(definition)} is established`, async () => {
         const { status } = ((await this.#api.get(definition)) ?? {}) as {

@@ -9,7 +9,16 @@
  */
 import { execFile } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -78,6 +87,8 @@ function tail(file: string): string {
  */
 export async function startControlPlane(args: ControlPlaneArguments): Promise<ControlPlane> {
   const { cacheDirectory = labDirectories.cache, signal } = args;
+  mkdirSync(args.directory, { recursive: true, mode: 0o700 });
+  chmodSync(args.directory, 0o700);
   const registry = args.registry ?? new ProcessRegistry(path.join(args.directory, "processes"));
   const binaries = await installControlPlane({
     cacheDirectory,

@@ -54,6 +54,23 @@ export const definitionModules = {
   },
 } as const satisfies Record<string, ModuleFiles>;
 
+/**
+ * Large definitions of kinds that no object of ours is of. The API server takes seconds of processor time for each, so they
+ * stay out; an object of such a kind is refused, and this is the place to mend it.
+ */
+const unused: ReadonlySet<string> = new Set([
+  "alertmanagerconfigs.monitoring.coreos.com",
+  "alertmanagers.monitoring.coreos.com",
+  "prometheusagents.monitoring.coreos.com",
+  "prometheuses.monitoring.coreos.com",
+  "scrapeconfigs.monitoring.coreos.com",
+  "thanosrulers.monitoring.coreos.com",
+  "applicationsets.argoproj.io",
+  "kafkabridges.kafka.strimzi.io",
+  "kafkaconnects.kafka.strimzi.io",
+  "kafkamirrormaker2s.kafka.strimzi.io",
+]);
+
 /** Downloading Argo CD's module takes about 20 s, once. */
 const downloadDeadlineMs = 300_000;
 
@@ -87,7 +104,8 @@ export async function installDefinitions(args: InstallArguments): Promise<Kubern
   for (const file of (await readdir(target)).sort()) {
     for (const document of parseAllDocuments(await readFile(path.join(target, file), "utf8"))) {
       const object = document.toJS() as KubernetesObject | null;
-      if (object?.kind === "CustomResourceDefinition") definitions.push(object);
+      if (object?.kind === "CustomResourceDefinition" && !unused.has(object.metadata.name))
+        definitions.push(object);
     }
   }
   return definitions;

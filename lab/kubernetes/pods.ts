@@ -146,7 +146,7 @@ export async function unsettled(api: KubernetesApi): Promise<string[]> {
       const why = [...reasons].filter(
         ([about]) => about === `${kind} ${name}` || about.startsWith(`ReplicaSet ${name}-`),
       );
-      const count = ready < 0 ? "not rolled out" : `${ready} of ${wanted} pods ready or done`;
+      const count = ready < 0 ? "its pods are not all there" : `${ready} of ${wanted} pods ready or done`;
       return `${kind} ${name}: ${count}${why.map(([, message]) => `: ${message}`).join("")}`;
     }),
   ];

@@ -43,7 +43,9 @@ export function resolveEnvironment(
     all("Secret", source.secretRef);
   }
   for (const variable of container.env) {
-    if (variable.value !== undefined) environment[variable.name] = expand(variable.value, environment);
+    // An API server leaves an empty value out.
+    if (variable.valueFrom === undefined)
+      environment[variable.name] = expand(variable.value ?? "", environment);
     one("ConfigMap", variable.name, variable.valueFrom?.configMapKeyRef);
     one("Secret", variable.name, variable.valueFrom?.secretKeyRef);
   }

@@ -14,6 +14,7 @@ import { type Container, readObjects, type RenderedObjects, type Workload } from
 import { programOf } from "./programs.ts";
 
 export { WorkloadError } from "./errors.ts";
+export { objectsOf, type RenderedObjects } from "./objects.ts";
 
 /** Kubernetes waits 10 s before the first restart and doubles; the lab begins sooner. */
 const firstRestartMs = 500;
@@ -24,8 +25,8 @@ const readyDeadlineMs = 120_000;
 const jobDeadlineMs = 300_000;
 
 export interface WorkloadsArguments {
-  /** Folder with the rendered objects, read recursively. */
-  directory: string;
+  /** Folder with the rendered objects, read recursively; or the objects themselves. */
+  objects: string | RenderedObjects;
   registry: ProcessRegistry;
   /** One log file per pod is written here. */
   logDirectory: string;
@@ -224,8 +225,12 @@ async function runJob(workload: Workload, pod: RunningPod, args: WorkloadsArgume
  */
 export async function startWorkloads(args: WorkloadsArguments): Promise<Workloads> {
   mkdirSync(args.logDirectory, { recursive: true });
-  const objects = readObjects(args.directory);
-  if (objects.workloads.length === 0) throw new WorkloadError(`${args.directory} holds no workloads`);
+  const objects = typeof args.objects === "string" ? readObjects(args.objects) : args.objects;
+  if (objects.workloads.length === 0) {
+    throw new WorkloadError(
+      `${typeof args.objects === "string" ? args.objects : "the cluster"} holds no workloads`,
+    );
+  }
   const replicas = objects.workloads.flatMap((workload) =>
     Array.from({ length: workload.kind === "Job" ? 1 : workload.spec.replicas }, (_, index) => ({
       workload,

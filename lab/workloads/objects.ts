@@ -81,19 +81,34 @@ export function readObjects(directory: string): RenderedObjects {
         faults.push(`${file}: ${document.errors.map((error) => error.message).join("; ")}`);
         continue;
       }
-      const object = document.toJS() as { kind?: string } | null;
-      try {
-        addObject(objects, object);
-      } catch (error) {
-        if (!(error instanceof z.ZodError)) throw error;
-        faults.push(
-          `${file}: ${error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; ")}`,
-        );
-      }
+      addFrom(file, document.toJS(), objects, faults);
     }
   }
   if (faults.length > 0) throw new WorkloadError(`Objects that cannot be run:\n  ${faults.join("\n  ")}`);
   return objects;
+}
+
+/**
+ * The same of objects that somebody has at hand, by a name for each, for example as an API server has them.
+ * @throws WorkloadError that names each object that is not what a cluster would take.
+ */
+export function objectsOf(found: ReadonlyMap<string, unknown>): RenderedObjects {
+  const objects: RenderedObjects = { workloads: [], configMaps: new Map(), secrets: new Map() };
+  const faults: string[] = [];
+  for (const [name, object] of found) addFrom(name, object, objects, faults);
+  if (faults.length > 0) throw new WorkloadError(`Objects that cannot be run:\n  ${faults.join("\n  ")}`);
+  return objects;
+}
+
+function addFrom(source: string, object: unknown, objects: RenderedObjects, faults: string[]): void {
+  try {
+    addObject(objects, object as { kind?: string } | null);
+  } catch (error) {
+    if (!(error instanceof z.ZodError)) throw error;
+    faults.push(
+      `${source}: ${error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("; ")}`,
+    );
+  }
 }
 
 function addObject(objects: RenderedObjects, object: { kind?: string } | null): void {

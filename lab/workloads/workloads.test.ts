@@ -64,7 +64,7 @@ function prepare(name: string, objects: object[]) {
     directory,
     events,
     args: {
-      directory: path.join(directory, "rendered"),
+      objects: path.join(directory, "rendered"),
       registry: new ProcessRegistry(path.join(directory, "processes")),
       logDirectory: path.join(directory, "logs"),
       volumeDirectory: path.join(directory, "volumes"),

@@ -14,7 +14,7 @@ import { objectsInGit } from "./git.ts";
 import { ClusterWorld, type ClusterWorldOptions, nodeNames, whySkipped } from "./world.ts";
 
 const skip = await whySkipped();
-const options = { skip, timeout: 300_000 };
+const options = { skip, timeout: 600_000 };
 
 /** Whether a pod is one of a service of the catalog. */
 const isService = (name: string): boolean => catalog.some((service) => name.includes(`/${service.name}-`));

@@ -15,6 +15,7 @@ import { nodePlansOf, type NodePlan } from "../../components/node-plans.ts";
 import type { Profile } from "../../components/profile.ts";
 import { labDirectories, projectDirectory } from "../../lab/directories.ts";
 import { up } from "../../lab/engine/index.ts";
+import { latencyModel } from "../../lab/hetzner/durations.ts";
 import { type Hetzner, startHetzner } from "../../lab/hetzner/index.ts";
 import {
   type ControlPlane,
@@ -39,6 +40,9 @@ const secrets: Readonly<Record<string, string>> = {
   "trading:nearSignerId": "solver.near",
   "trading:nearPrivateKey": `ed25519:${"1".repeat(64)}`,
 };
+
+/** A real API server on a busy machine takes longer than a played one. */
+const latency = latencyModel("fast", { deadline_wait_for_crds: 120_000 });
 
 /** What the control plane is made of, built or fetched when it is not in the cache. */
 const tools = {
@@ -103,7 +107,7 @@ export class ClusterWorld {
     const definitions = await installDefinitions(tools);
     const controlPlane = await startControlPlane({ directory: path.join(directory, "control-plane") });
     try {
-      const hetzner = await startHetzner({});
+      const hetzner = await startHetzner({ latency });
       const refused: string[] = [];
       const cluster = new LabCluster({
         controlPlane,

@@ -55,6 +55,8 @@ func main() {
 
 // runKwok does what kwok's own main does: https://github.com/kubernetes-sigs/kwok/blob/v0.8.0/cmd/kwok/main.go.
 func runKwok() {
+	// Packages of the other programs register flags of theirs, "version" among them, for whoever runs.
+	pflag.CommandLine = pflag.NewFlagSet("kwok", pflag.ContinueOnError)
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
 	flags.ParseErrorsAllowlist.UnknownFlags = true
 	flags.Usage = func() {}
