@@ -43,8 +43,8 @@ const arrows = [
   {
     target: "./ops",
     from: "./components",
-    except: ["./capacity.ts"],
-    message: "Arrows: ops -> stacks/config, components/capacity, services/archive.",
+    except: ["./capacity.ts", "./versions.ts", "./argocd-facts.ts", "./prometheus-facts.ts"],
+    message: "Arrows: ops -> stacks/config, services/archive, components/capacity and plain facts.",
   },
 ];
 

@@ -34,6 +34,7 @@ import {
   type EngineOptions,
   forgetPending,
   refresh,
+  readOutputs,
   StateLockedError,
   up,
 } from "./engine/index.ts";
@@ -135,6 +136,13 @@ export function labStackEngine(options: LabStackEngineOptions, adoptsPending = t
         return await readStackState(options);
       } catch (error) {
         throw translated("reading the state", error);
+      }
+    },
+    outputs: async () => {
+      try {
+        return await readOutputs({ ...options, showSecrets: true });
+      } catch (error) {
+        throw translated("reading the outputs", error);
       }
     },
     refresh: (urns, run) => runs("refresh", run, async (engine) => void (await refresh(engine, urns))),

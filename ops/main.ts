@@ -6,6 +6,7 @@ import { registerClose, registerOpen } from "./cluster/commands.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { registerPlan } from "./plan/index.ts";
 import { registerRollback } from "./rollback/index.ts";
+import { registerUi } from "./ui/index.ts";
 
 // A reader that went away (`| head`), or a terminal that was closed, is no error.
 for (const stream of [process.stdout, process.stderr]) {
@@ -28,6 +29,7 @@ registerOpen(program);
 registerClose(program);
 registerArchive(program);
 registerRollback(program);
+registerUi(program);
 
 /** Wrong usage, found by commander, ends with our code for it; `--help` and `--version` are no errors. */
 function overrideExits(command: Command): void {

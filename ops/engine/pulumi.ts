@@ -169,6 +169,11 @@ class PulumiEngine implements StackEngine {
     };
   }
 
+  async outputs(): Promise<Record<string, unknown>> {
+    const outputs = await this.#told("stack output", () => this.#stack.outputs());
+    return Object.fromEntries(Object.entries(outputs).map(([name, { value }]) => [name, value as unknown]));
+  }
+
   async up(options: StackRunOptions): Promise<{ outputs: Record<string, unknown> }> {
     const { outputs } = await this.#run("up", options, (run) => this.#stack.up(run));
     return {

@@ -84,6 +84,8 @@ export interface StackEngine {
   refresh(urns: readonly string[], options: Pick<StackRunOptions, "signal" | "onEvent">): Promise<void>;
   /** Undefined when there is none. */
   state(): Promise<StackState | undefined>;
+  /** The outputs of the last `up`, secret ones in clear. Empty when there is no cluster. */
+  outputs(): Promise<Record<string, unknown>>;
   /** Makes the stack what the program asks for. @returns its outputs, without the secret ones. */
   up(options: StackRunOptions): Promise<{ outputs: Record<string, unknown> }>;
   /** Deletes all that the state knows, the export gates first. */
