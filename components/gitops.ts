@@ -44,7 +44,11 @@ export interface ArgoCdValuesArgs {
  * namespaces: https://argo-cd.readthedocs.io/en/stable/operator-manual/core/
  */
 export const argoCdValues = ({ node, knownHosts }: ArgoCdValuesArgs) => ({
-  global: { nodeSelector: { "kubernetes.io/hostname": node } },
+  global: {
+    nodeSelector: { "kubernetes.io/hostname": node },
+    // The chart's own open the metrics of each part to every namespace; network-policies.ts has what is needed.
+    networkPolicy: { create: false },
+  },
   // Without it the controller may do everything everywhere; see `rightsIn`.
   createClusterRoles: false,
   configs: {
