@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { family } from "./family.ts";
 
 /** Model time needs Linux, for what /proc tells of threads. */
 export class ModelTimeUnavailableError extends Error {
@@ -29,14 +30,21 @@ const entry = `import { register } from ${JSON.stringify(import.meta.resolve("ts
 register();
 await import(${JSON.stringify(new URL("./watcher.ts", import.meta.url).href)});`;
 
-/** Watches the threads of this process and of all its descendants, whenever they were started. */
+/**
+ * Watches the threads of this process and of all its descendants. Those that ran before the watch began are servers, which
+ * wake by themselves: they are quiet when they sleep, the others when they have not run between several looks.
+ */
 export class QuietWatch {
   readonly #worker: Worker;
 
   /** @throws ModelTimeUnavailableError where there is no /proc */
   constructor() {
     if (!existsSync("/proc/thread-self")) throw new ModelTimeUnavailableError();
-    this.#worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(entry)}`), { execArgv: [] });
+    this.#worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(entry)}`), {
+      execArgv: [],
+      // Told from here: until the worker runs, what is to be watched may have been started.
+      workerData: family().slice(1),
+    });
     this.#worker.unref();
   }
 

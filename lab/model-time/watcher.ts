@@ -3,8 +3,9 @@
  * that has been given something to read is made runnable by the kernel in the same moment, so a thread that sleeps through
  * several looks, without having run between them, has nothing to do.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { parentPort } from "node:worker_threads";
+import { readdirSync, readlinkSync } from "node:fs";
+import { parentPort, workerData } from "node:worker_threads";
+import { family, readOrNothing } from "./family.ts";
 import type { Look } from "./quiet.ts";
 
 /** Milliseconds of real time between two looks. */
@@ -13,35 +14,14 @@ const lookEveryMs = 2;
 const looks = 6;
 
 const ownThread = readlinkSync("/proc/thread-self").split("/").at(-1) ?? "";
+/** Servers that ran before the watch: their own timers wake them all the time, so that only being awake counts. */
+const servers = new Set(workerData as readonly string[]);
 const sleeper = new Int32Array(new SharedArrayBuffer(4));
 
 /** The kernel's threads that hand packets over where a processor is busy: what they hold has reached nobody yet. */
 const packetThreads = readdirSync("/proc").filter(
   (pid) => /^\d+$/.test(pid) && readOrNothing(`/proc/${pid}/comm`).startsWith("ksoftirqd/"),
 );
-
-/** This process and its descendants, by asking every process for its parent. */
-function family(): string[] {
-  const children = new Map<string, string[]>();
-  for (const pid of readdirSync("/proc")) {
-    if (!/^\d+$/.test(pid)) continue;
-    const stat = readOrNothing(`/proc/${pid}/stat`);
-    // The name stands in brackets and may hold anything; the state and the parent follow it.
-    const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
-    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), pid]);
-  }
-  const found = [String(process.pid)];
-  for (const pid of found) found.push(...(children.get(pid) ?? []));
-  return found;
-}
-
-function readOrNothing(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
-}
 
 function threadsOf(pid: string): string[] {
   try {
@@ -55,7 +35,7 @@ function threadsOf(pid: string): string[] {
 interface Sight {
   /** One that runs or would like to, for a message; undefined when all sleep. */
   awake?: string;
-  /** How often each thread was given a processor. */
+  /** How often each thread, but for those of servers, was given a processor. */
   switches: string;
 }
 
@@ -76,6 +56,7 @@ function sight(pids: readonly string[]): Sight {
         const name = /^Name:\s+(.*)$/m.exec(status)?.[1] ?? "?";
         return { awake: `thread ${thread} (${name}) of process ${pid}, state ${state}`, switches: "" };
       }
+      if (servers.has(pid)) continue;
       const switches = [...status.matchAll(/ctxt_switches:\s+(\d+)/g)].map(([, count]) => count);
       parts.push(`${thread}:${switches.join("+")}`);
     }
