@@ -1,6 +1,7 @@
 /** The outside world of one day: cloud account, object storage, venues. Kafka comes with the cluster. */
 import { chmodSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { labDirectories, labFiles } from "../directories.ts";
+import { latencyModel } from "../hetzner/durations.ts";
 import { startHetzner } from "../hetzner/index.ts";
 import type { LabKafka } from "../kafka/index.ts";
 import { findFreePorts } from "../kafka/ports.ts";
@@ -40,6 +41,9 @@ const alpacaRequestsPerMinute = 60_000;
 /** US dollars of the account: what a day buys it never sells, and a paper account's 100,000 are spent after seconds. */
 const alpacaCash = "10000000";
 
+/** Fast; but where a real Kubernetes takes the definitions, it needs its time. */
+const latency = latencyModel("fast", { deadline_wait_for_crds: 120_000 });
+
 /** Starts every part; when one fails the others are stopped and its error is thrown. */
 export async function startWorld(
   registry: ProcessRegistry,
@@ -57,7 +61,7 @@ export async function startWorld(
     await Promise.all(stops.map((each) => each()));
   };
   const parts = await Promise.allSettled([
-    started(startHetzner({ latency: "fast" }), (part) => part.close()),
+    started(startHetzner({ latency }), (part) => part.close()),
     started(
       startObjectStore({
         directory: labDirectories.objectStore,

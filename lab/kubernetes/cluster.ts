@@ -13,7 +13,7 @@ import type { KubernetesLife, PropertyMap } from "../engine/index.ts";
 import { type KubernetesObject, objectName } from "./api.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { ControlPlaneError, KubernetesApiError } from "./errors.ts";
-import { type NodeMachine, nodeObjects } from "./nodes.ts";
+import { type NodeMachine, nodeObjects, type NodeStatus, quantity } from "./nodes.ts";
 import { podStates, unsettled } from "./pods.ts";
 import { startSimulatedLocalPath, storageClass } from "./simulated-local-path.ts";
 import { chartStandIns, kafkaStandIns } from "./stand-ins.ts";
@@ -111,25 +111,35 @@ export class LabCluster implements KubernetesLife {
 
   async #start(): Promise<void> {
     const { profile, machineOf } = this.#args;
-    for (const { node, status } of nodeObjects(profile, machineOf)) {
-      await this.#simulated(node);
-      await this.#api.patchStatus(node, status);
-    }
+    const nodes = nodeObjects(profile, machineOf);
+    for (const { node } of nodes) await this.#simulated(node);
     await this.#simulated(storageClass);
     await this.#simulated(coreDns);
     await this.#define([k3sGroup]);
-    await this.#until("every node is Ready", async () => {
-      const nodes = (await this.#api.list("v1", "Node")) as unknown as {
-        status: { conditions?: { type: string; status: string }[] };
-        spec: { taints?: { key: string }[] };
-      }[];
-      return nodes.every(
-        ({ status, spec }) =>
-          status.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") === true &&
-          // The controller manager takes its taint away a little later.
-          spec.taints?.some(({ key }) => key === "node.kubernetes.io/not-ready") !== true,
-      );
+    await this.#until("every node is Ready, with what its server has", async () => {
+      const ready = await Promise.all(nodes.map(({ node, status }) => this.#isNodeReady(node, status)));
+      return ready.every(Boolean);
     });
+  }
+
+  /** Kwok gives a new node an endless size as it makes it Ready; afterwards it keeps what it is told. */
+  async #isNodeReady(node: KubernetesObject, wanted: NodeStatus): Promise<boolean> {
+    const { spec, status } = (await this.#api.get(node)) as unknown as {
+      spec: { taints?: { key: string }[] };
+      status: { conditions?: { type: string; status: string }[]; allocatable?: Record<string, string> };
+    };
+    const isReady =
+      status.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True") === true;
+    if (!isReady) return false;
+    const differs = Object.entries(wanted.allocatable).some(
+      ([resource, given]) => quantity(status.allocatable?.[resource] ?? "0") !== quantity(given),
+    );
+    if (differs) {
+      await this.#api.patchStatus(node, wanted);
+      return false;
+    }
+    // The controller manager takes its taint away a little later.
+    return spec.taints?.some(({ key }) => key === "node.kubernetes.io/not-ready") !== true;
   }
 
   /** Ends what the cluster itself runs; the control plane goes on. */

@@ -15,8 +15,35 @@ export interface NodeMachine extends Machine {
   serverType: string;
 }
 
+const units: Readonly<Record<string, number>> = {
+  m: 0.001,
+  "": 1,
+  k: 1000,
+  Ki: 1024,
+  Mi: 1024 ** 2,
+  Gi: 1024 ** 3,
+  Ti: 1024 ** 4,
+};
+
+/** A quantity as a number: the API writes them its own way, 4Gi for 4096Mi. NaN for what is none. */
+export function quantity(text: string): number {
+  const [, number = "", unit = ""] = /^(\d+(?:\.\d+)?)([a-zA-Z]*)$/.exec(text) ?? [];
+  return number === "" ? Number.NaN : Number(number) * (units[unit] ?? Number.NaN);
+}
+
+/** What a kubelet says of its node. */
+export interface NodeStatus {
+  allocatable: Record<string, string>;
+  capacity: Record<string, string>;
+  addresses: { type: string; address: string }[];
+  nodeInfo: { kubeletVersion: string };
+}
+
 /** A node with the labels that k3s gives it, and exactly what its kubelet lets pods have. */
-export function nodeObject(plan: NodePlan, machine: NodeMachine): { node: KubernetesObject; status: object } {
+export function nodeObject(
+  plan: NodePlan,
+  machine: NodeMachine,
+): { node: KubernetesObject; status: NodeStatus } {
   const free = allocatable(machine, plan.role);
   const storage = `${machine.disk}Gi`;
   return {
@@ -62,6 +89,6 @@ export function nodeObject(plan: NodePlan, machine: NodeMachine): { node: Kubern
 export function nodeObjects(
   profile: Profile,
   machineOf: (plan: NodePlan) => NodeMachine,
-): { node: KubernetesObject; status: object }[] {
+): { node: KubernetesObject; status: NodeStatus }[] {
   return nodePlansOf(profile).map((plan) => nodeObject(plan, machineOf(plan)));
 }

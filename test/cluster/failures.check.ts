@@ -5,6 +5,8 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { allocatable } from "../../components/fit.ts";
+import { nodePlansOf } from "../../components/node-plans.ts";
 import { labDirectories } from "../../lab/directories.ts";
 import {
   type ControlPlane,
@@ -149,6 +151,23 @@ test("a namespace that does not exist is named", options, async () => {
     name: "KubernetesApiError",
     message: /Deployment nowhere\/lost: .*namespaces "nowhere" not found/s,
   });
+});
+
+test("every node has exactly what components/fit.ts leaves of its server", options, async () => {
+  const nodes = (await controlPlane.api.list("v1", "Node")) as unknown as {
+    metadata: { name: string };
+    status: { allocatable: Record<string, string> };
+  }[];
+  const found = nodes.map(({ metadata, status }) => [
+    metadata.name,
+    status.allocatable["cpu"],
+    status.allocatable["memory"],
+  ]);
+  const expected = nodePlansOf("cluster").map(({ nodeName, role }) => {
+    const { cpu, memory } = allocatable({ cores: 3, memory: 4 }, role);
+    return [nodeName, `${cpu}m`, `${memory}Mi`];
+  });
+  assert.deepEqual(found.sort(), expected.sort());
 });
 
 test("a request that fits on no node stays pending, and the scheduler says why", options, async () => {
