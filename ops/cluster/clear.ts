@@ -40,7 +40,8 @@ export async function clearLeftover(parts: ClusterParts, leftover: Leftover): Pr
     archiveStore,
     gate,
     signal,
-    report: (line) => reporter.progress(`${name}: ${line}`),
+    // At once: it says what TRADING_ALLOW_DATA_LOSS loses.
+    report: (line) => reporter.note(`${name}: ${line}`),
   }).catch(async (error: unknown) => {
     if (!(error instanceof RefusedError)) throw error;
     throw new RefusedError(`${error.message}\n${await describeStaying(parts, leftover.resources)}`, {

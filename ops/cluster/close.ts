@@ -6,6 +6,7 @@ import { type StackEngine, StackEngineError, StackRunAbortedError } from "../eng
 import { RefusedError } from "../run.ts";
 import { isGate } from "./begun-destroy.ts";
 import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
+import { endAdmissions } from "./end-admissions.ts";
 import { engineProgress } from "./engine-progress.ts";
 import { findLabelled } from "./labelled.ts";
 import { clusterName } from "./leftovers.ts";
@@ -34,6 +35,8 @@ export interface CloseResult {
 export async function closeCluster(parts: ClusterParts): Promise<CloseResult> {
   const { stack, engine, reporter } = parts;
   await engine.settle();
+  // For a cluster that stays, because it is not sealed.
+  await endAdmissions(parts);
   await forgetVanished(parts);
   const state = await engine.state();
   // A server that the state does not know would keep firewall and network in use.

@@ -1,6 +1,7 @@
 /** `trading open` and `trading close`. */
 import type { Command } from "commander";
 import { exitCodes } from "../exit-codes.ts";
+import { namedStackOption } from "../hetzner/settings.ts";
 import { type Run, runs } from "../run.ts";
 import type { Cleared } from "./clear.ts";
 import { closeCluster, type CloseResult } from "./close.ts";
@@ -26,7 +27,7 @@ export function registerOpen(program: Command): void {
       "Brings the stack's cluster up, whatever killed runs have left: goes on with what can be gone on with, removes what " +
         "never held data, and takes the next choice of capacity (four at most) where Hetzner has no stock.",
     )
-    .requiredOption("--stack <name>", "the stack: dev or prod")
+    .addOption(namedStackOption())
     .option(
       "--keep-failed",
       "leave a cluster that did not come up, to look at it; it bills until it is closed",
@@ -54,7 +55,7 @@ export function registerClose(program: Command): void {
     .description(
       "Seals the cluster's archive, removes the cluster, also where no state knows it, and shows that nothing of the stack is left.",
     )
-    .requiredOption("--stack <name>", "the stack: dev or prod")
+    .addOption(namedStackOption())
     .option("--json", "one JSON object instead of sentences")
     .addHelpText("after", environmentHelp)
     .addHelpText(

@@ -11,6 +11,7 @@ import { RefusedError } from "../run.ts";
 import { destroyWasBegun } from "./begun-destroy.ts";
 import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
 import { destroyStack } from "./close.ts";
+import { endAdmissions } from "./end-admissions.ts";
 import { engineProgress } from "./engine-progress.ts";
 import { type Held, whatItHeld } from "./held.ts";
 import { findLabelled } from "./labelled.ts";
@@ -84,6 +85,7 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
     reporter.note(`bringing up stack ${stack} with ${choice.name}`);
     try {
       const outputs = await bringUp(parts, excluded);
+      await endAdmissions(parts);
       const { cluster } = (await engine.state()) ?? {};
       const { clusterId = null, businessDate = null } = cluster ?? {};
       const { name, pricePerHour = null } = choice;

@@ -2,7 +2,7 @@
 import { ArchiveStore } from "../../services/archive/store.ts";
 import { parseStackConfig, type StackConfig, StackConfigError } from "../../stacks/config.ts";
 import { openStackEngine } from "../engine/choose.ts";
-import type { StackEngine } from "../engine/stack-engine.ts";
+import { type StackEngine, StackUnavailableError } from "../engine/stack-engine.ts";
 import { HetznerClient, type HetznerPatience } from "../hetzner/client.ts";
 import { UsageError } from "../run.ts";
 import type { GateSettings } from "./release.ts";
@@ -49,12 +49,12 @@ const storeLimits = { requestTimeoutMs: 30_000, attempts: 3 };
 
 /**
  * Opens everything; nothing is changed yet.
- * @throws UsageError with every mistake of the configuration or the environment; StackEngineError
+ * @throws UsageError with every mistake of the configuration or the environment, or without an engine; StackEngineError
  */
 export async function openParts(args: PartsArguments): Promise<ClusterParts> {
   const { stack, environment, reporter, signal } = args;
   const gate = gateSettings(environment);
-  const engine = args.engine ?? (await openStackEngine(args));
+  const engine = args.engine ?? (await openEngine(args));
   reporter.progress(`stack ${stack}, run by: ${engine.description}`);
   const config = await readConfig(engine);
   const { secrets, archive, hcloudEndpoint = hetznerEndpoint } = config;
@@ -63,6 +63,7 @@ export async function openParts(args: PartsArguments): Promise<ClusterParts> {
     token: secrets.hcloudToken,
     signal,
     patience: args.patience,
+    report: (line) => reporter.progress(line),
   });
   const archiveStore = new ArchiveStore({
     ...archive,
@@ -81,6 +82,16 @@ export async function openParts(args: PartsArguments): Promise<ClusterParts> {
     signal,
     close: () => archiveStore.close(),
   };
+}
+
+/** Without an engine nothing is begun: what its user set up is wrong. */
+async function openEngine(args: PartsArguments): Promise<StackEngine> {
+  try {
+    return await openStackEngine(args);
+  } catch (error) {
+    if (error instanceof StackUnavailableError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 async function readConfig(engine: StackEngine): Promise<StackConfig> {

@@ -22,16 +22,23 @@ export function describeHetzner(command: Command): Command {
   return command.addHelpText("after", environmentHelp);
 }
 
-/** `--stack`, as all commands on a stack take it. Default: `dev`. */
+/** `--stack`, as all commands take it that only look or can be repeated. Default: `dev`. */
 export function stackOption(): Option {
-  return new Option("--stack <name>", "the stack: Pulumi.<name>.yaml")
-    .default("dev")
-    .argParser((name: string) => {
-      // Becomes a file name and a label value.
-      if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(name))
-        throw new InvalidArgumentError("Expected a stack's name, such as dev or prod.");
-      return name;
-    });
+  return anyStack().default("dev");
+}
+
+/** `--stack` of a command that makes or removes a cluster: it has to be said. */
+export function namedStackOption(): Option {
+  return anyStack().makeOptionMandatory();
+}
+
+function anyStack(): Option {
+  return new Option("--stack <name>", "the stack: Pulumi.<name>.yaml").argParser((name: string) => {
+    // Becomes a file name and a label value.
+    if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(name))
+      throw new InvalidArgumentError("Expected a stack's name, such as dev or prod.");
+    return name;
+  });
 }
 
 /**

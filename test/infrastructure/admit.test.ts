@@ -21,6 +21,7 @@ import {
   TooManyAdmissionsError,
 } from "../../ops/admit/admissions.ts";
 import { FirewallChangeError } from "../../ops/admit/amend.ts";
+import { endAdmissions } from "../../ops/cluster/end-admissions.ts";
 import { HetznerClient } from "../../ops/hetzner/client.ts";
 import { firewallRuleSchema } from "../../ops/hetzner/resources.ts";
 import { exampleEntries } from "../../components/testing/example-config.ts";
@@ -51,10 +52,10 @@ beforeEach(async () => {
   await lab.wait(...(await lab.expect(201, "POST", path, { rules: adminRules })).actions);
 });
 
-const client = () =>
+const client = (token = lab.hetzner.token) =>
   new HetznerClient({
     endpoint: lab.hetzner.endpoint,
-    token: lab.hetzner.token,
+    token,
     patience: { firstDelayMs: 5, maxDelayMs: 50, pollMs: 5 },
   });
 const quick = { patience: { staleMs: 200, settleMs: 400, retryMs: 5, deadlineMs: 40_000 } };
@@ -119,6 +120,21 @@ describe("opening and closing", () => {
     await assert.rejects(openAdmission(client(), "prod", admission(1), ports, quick), NoFirewallError);
     assert.deepEqual(await closeAdmissions(client(), "prod", () => true, quick), []);
     assert.deepEqual(await removeExpiredAdmissions(client(), "prod", later, quick), []);
+  });
+
+  test("opening and closing a cluster ends what is over, and no failure of that holds them up", async () => {
+    const told: string[] = [];
+    const { signal } = new AbortController();
+    const reporter = { note: (line: string) => void told.push(line), progress: () => undefined };
+    const parts = { client: client(), stack: "dev", signal, reporter };
+    await openAdmission(parts.client, "dev", admission(1), ports, quick);
+    const over = rulesOf(admission(2, { until: 1_000 }), ports);
+    await parts.client.setFirewallRules(firewallId, [...rules(), ...over]);
+    await endAdmissions(parts, quick.patience);
+    assert.deepEqual(ids(), [admission(1).id]);
+    assert.deepEqual(told, [`${admission(2).address} (runner-2@host) is admitted no longer`]);
+    await endAdmissions({ ...parts, client: client("x".repeat(64)) }, quick.patience);
+    assert.match(told[1] ?? "", /^warning: .*unauthorized/);
   });
 
   test("an admission that is over is not opened, and takes no other along", async () => {
