@@ -11,6 +11,8 @@ import { metricsLabel, workloadObjects } from "./workloads.ts";
 
 const { cluster } = kafkaFacts;
 
+const labelled = (label: string, value: string) => ({ podSelector: { matchLabels: { [label]: value } } });
+
 /**
  * What Strimzi's operator makes of our `Kafka` object, simulated after its source (1.2, KafkaCluster.generateNetworkPolicy
  * and KafkaExporter.generateNetworkPolicy): the operator itself is in no registry.
@@ -23,16 +25,14 @@ const simulatedStrimziPolicies: FlowPolicy[] = [
       ingress: [
         ...[9090, 9091].map((port) => ({
           from: [
-            { podSelector: { matchLabels: { "strimzi.io/kind": "cluster-operator" } } },
-            { podSelector: { matchLabels: { "strimzi.io/name": `${cluster}-kafka` } } },
-            ...(port === 9091
-              ? [{ podSelector: { matchLabels: { "strimzi.io/name": `${cluster}-kafka-exporter` } } }]
-              : []),
+            labelled("strimzi.io/kind", "cluster-operator"),
+            labelled("strimzi.io/name", `${cluster}-kafka`),
+            ...(port === 9091 ? [labelled("strimzi.io/name", `${cluster}-kafka-exporter`)] : []),
           ],
           ports: [{ port }],
         })),
         {
-          from: [{ podSelector: { matchLabels: { "strimzi.io/kind": "cluster-operator" } } }],
+          from: [labelled("strimzi.io/kind", "cluster-operator")],
           ports: [{ port: 8443 }],
         },
         // kafka.test.ts holds that the listener has just these peers.

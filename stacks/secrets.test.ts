@@ -107,7 +107,7 @@ test("each Secret is in the namespaces of the services that name it, the reposit
 /** Every object below a key of that name, wherever it is. */
 function valuesOf(value: unknown, key: string): unknown[] {
   if (typeof value !== "object" || value === null) return [];
-  return Object.entries(value).flatMap(([name, inner]) => [
+  return Object.entries(value as Record<string, unknown>).flatMap(([name, inner]) => [
     ...(name === key ? [inner] : []),
     ...valuesOf(inner, key),
   ]);
