@@ -10,7 +10,7 @@ import { placedPods } from "../../components/placed-pods.ts";
 import { placementOf } from "../../components/placement.ts";
 import { catalog } from "../../services/catalog.ts";
 import { fieldManagers, placed, podStates } from "../../lab/kubernetes/index.ts";
-import { objectsInGit } from "./git.ts";
+import { objectsInFile, objectsInGit } from "./git.ts";
 import { ClusterWorld, type ClusterWorldOptions, nodeNames, whySkipped } from "./world.ts";
 
 const skip = await whySkipped();
@@ -20,7 +20,7 @@ const options = { skip, timeout: 600_000 };
 const isService = (name: string): boolean => catalog.some((service) => name.includes(`/${service.name}-`));
 
 /** Brings a stack up with what Argo CD adds, waits, and looks at everything. */
-async function holdStack(world: ClusterWorld, overlays: readonly string[]): Promise<void> {
+async function holdStack(world: ClusterWorld, stack: string, overlays: readonly string[]): Promise<void> {
   await world.up();
   world.demandNothingRefused();
   await world.cluster.settled();
@@ -32,6 +32,11 @@ async function holdStack(world: ClusterWorld, overlays: readonly string[]): Prom
     await world.cluster.settled();
     await demandPlaces(world);
   }
+  // What a cluster that Pulumi did not make is told by hand.
+  const byHand = objectsInFile(`argocd/${stack}.yaml`);
+  assert.ok(byHand.length > 0, `k8s/argocd/${stack}.yaml has objects`);
+  await world.check(byHand);
+  world.demandNothingRefused();
   assert.deepEqual(world.warnings, [], "the API warns of nothing");
 }
 
@@ -90,7 +95,7 @@ for (const { name, options: world, overlays } of stacks) {
   test(`every object of ${name} is taken, admitted and placed`, options, async () => {
     const started = await ClusterWorld.start(world);
     try {
-      await holdStack(started, overlays);
+      await holdStack(started, world.stack, overlays);
     } finally {
       await started.stop();
     }

@@ -22,6 +22,7 @@ import {
   ControlPlaneUnavailableError,
   installControlPlane,
   installDefinitions,
+  KubernetesApiError,
   type KubernetesObject,
   LabCluster,
   type NodeMachine,
@@ -156,6 +157,18 @@ export class ClusterWorld {
   /** Objects that are not Pulumi's, applied by another manager. What the API refuses is in {@link refused}. */
   async apply(objects: readonly KubernetesObject[], manager: string): Promise<void> {
     for (const object of objects) await this.cluster.apply(object, { manager });
+  }
+
+  /** Has the API check objects that somebody may apply by hand over what is there; nothing is stored. */
+  async check(objects: readonly KubernetesObject[]): Promise<void> {
+    for (const object of objects) {
+      await this.controlPlane.api
+        .apply(object, { fieldManager: "somebody", force: true, dryRun: true })
+        .catch((error: unknown) => {
+          if (!(error instanceof KubernetesApiError)) throw error;
+          this.refused.push(error.message);
+        });
+    }
   }
 
   /** @throws AssertionError that lists what the API has refused so far */
