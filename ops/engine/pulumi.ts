@@ -1,21 +1,23 @@
 /** The stack run by the Pulumi CLI, through Pulumi's Automation API, with the backend and secrets that the user has set up. */
 import { access, constants, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { hostname, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type * as automationModule from "@pulumi/pulumi/automation/index.js";
 import type { EngineEvent, Stack } from "@pulumi/pulumi/automation/index.js";
 import { parseDocument } from "yaml";
+import { eventOf } from "./pulumi-events.ts";
 import { PulumiFailures } from "./pulumi-failures.ts";
+import { isDead, locksIn, removeLock } from "./pulumi-locks.ts";
 import {
   clusterOf,
   failedRun,
   nameOfUrn,
   type PendingCreation,
+  type StackDestroyOptions,
   type StackEngine,
   type StackEngineArguments,
   StackEngineError,
-  type StackEvent,
   StackLockedError,
   StackRunAbortedError,
   type StackRunOptions,
@@ -27,8 +29,11 @@ import {
 type Automation = typeof automationModule;
 
 /** A run that ends at this moment is waited for. */
-const lockWaitMs = 30_000;
+const defaultLockWaitMs = 30_000;
 const lockPollMs = 1_000;
+
+/** https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/ */
+const deleteUnreachable = "PULUMI_K8S_DELETE_UNREACHABLE";
 
 /** What `pulumi stack export` gives, as far as it is read here. */
 interface Checkpoint {
@@ -46,10 +51,14 @@ interface CheckpointResource {
 
 /**
  * Opens a stack with the Pulumi CLI.
+ * @param lockWaitMs longest wait for another run that is under way
  * @returns undefined when there is no CLI on PATH.
  * @throws StackUnavailableError when the CLI is too old, or there is no such stack.
  */
-export async function openPulumi(args: StackEngineArguments): Promise<StackEngine | undefined> {
+export async function openPulumi(
+  args: StackEngineArguments,
+  lockWaitMs = defaultLockWaitMs,
+): Promise<StackEngine | undefined> {
   if (!(await isOnPath(args.environment["PATH"] ?? ""))) return undefined;
   const automation = await import("@pulumi/pulumi/automation/index.js");
   const pulumiCommand = await automation.PulumiCommand.get().catch((error: unknown) => {
@@ -69,7 +78,10 @@ export async function openPulumi(args: StackEngineArguments): Promise<StackEngin
       { stackName: args.stack, workDir: args.projectDirectory },
       { pulumiCommand, envVars },
     );
-    return new PulumiEngine(automation, stack, args, String(pulumiCommand.version ?? ""));
+    return new PulumiEngine(automation, stack, args, {
+      version: String(pulumiCommand.version ?? ""),
+      lockWaitMs,
+    });
   } catch (error) {
     if (error instanceof automation.StackNotFoundError) {
       throw new StackUnavailableError(
@@ -108,8 +120,15 @@ class PulumiEngine implements StackEngine {
   readonly #automation: Automation;
   readonly #stack: Stack;
   readonly #args: StackEngineArguments;
+  readonly #lockWaitMs: number;
 
-  constructor(automation: Automation, stack: Stack, args: StackEngineArguments, version: string) {
+  constructor(
+    automation: Automation,
+    stack: Stack,
+    args: StackEngineArguments,
+    { version, lockWaitMs }: { version: string; lockWaitMs: number },
+  ) {
+    this.#lockWaitMs = lockWaitMs;
     this.#automation = automation;
     this.#stack = stack;
     this.#args = args;
@@ -122,37 +141,66 @@ class PulumiEngine implements StackEngine {
   }
 
   async settle(): Promise<void> {
-    const exported = await this.#told("stack export", () => this.#stack.exportStack());
-    const checkpoint = exported.deployment as Checkpoint | undefined;
-    if ((checkpoint?.pending_operations ?? []).length === 0) return;
-    const deployment: Checkpoint = { ...checkpoint };
-    delete deployment.pending_operations;
-    const until = performance.now() + lockWaitMs;
+    await this.#untilFree(async () => {
+      await this.#demandFree();
+      const exported = await this.#export();
+      const deployment: Checkpoint = { ...exported.deployment };
+      if ((deployment.pending_operations ?? []).length === 0) return;
+      delete deployment.pending_operations;
+      // A run that began meanwhile holds the stack, and the backend refuses this.
+      await this.#told("stack import", () => this.#stack.importStack({ ...exported, deployment }));
+    });
+  }
+
+  /** Does `work` again while the stack is held, by dead runs until their locks are gone, by others for a while. */
+  async #untilFree(work: () => Promise<void>): Promise<void> {
+    const until = performance.now() + this.#lockWaitMs;
     for (;;) {
       try {
-        // The backend refuses an import while another run holds the stack.
-        await this.#told("stack import", () => this.#stack.importStack({ ...exported, deployment }));
+        await work();
         return;
       } catch (error) {
-        if (!(error instanceof StackLockedError)) throw error;
-        if (this.#holdersAreDead(error.message)) await this.#told("cancel", () => this.#stack.cancel());
-        else if (performance.now() > until) throw error;
-        else await delay(lockPollMs);
+        if (!(error instanceof StackLockedError) || performance.now() > until) throw error;
+        if (!(await this.#unlockDead(error.message))) await delay(Math.min(lockPollMs, this.#lockWaitMs));
       }
     }
   }
 
-  /** Whether all that hold the lock were processes of this machine and have ended; only a file backend says who they are. */
-  #holdersAreDead(message: string): boolean {
-    const holders = [...message.matchAll(/created by \S+@(\S+) \(pid (\d+)\)/g)];
-    return (
-      holders.length > 0 && holders.every(([, host, pid]) => host === hostname() && !isAlive(Number(pid)))
+  /** @returns whether all that held the stack were dead, and do so no more. */
+  async #unlockDead(message: string): Promise<boolean> {
+    const locks = locksIn(message);
+    const dead = await Promise.all(locks.map((lock) => isDead(lock)));
+    if (locks.length === 0 || dead.includes(false)) return false;
+    const removed = await Promise.all(locks.map(removeLock));
+    if (removed.includes(false)) await this.#told("cancel", () => this.#stack.cancel());
+    return true;
+  }
+
+  /**
+   * Takes the stack's lock and gives it back, by the one command that changes nothing: a look at the stack's own root. An
+   * import would do so, too, but could put a state back that was read while another run still went on.
+   * @throws StackLockedError
+   */
+  async #demandFree(): Promise<void> {
+    const { resources = [] } = (await this.#export()).deployment ?? {};
+    const root = resources.find(({ type }) => type === "pulumi:pulumi:Stack");
+    // Without a root there is nothing, or what a program left that did not even begin.
+    const target = root ?? resources[0];
+    await this.#told("refresh", () =>
+      this.#stack.refresh({ color: "never", ...(target === undefined ? {} : { target: [target.urn] }) }),
     );
   }
 
-  async state(): Promise<StackState | undefined> {
+  async #export(): Promise<{ version: number; deployment: Checkpoint | undefined }> {
     const exported = await this.#told("stack export", () => this.#stack.exportStack());
-    const { resources = [], pending_operations = [] } = (exported.deployment ?? {}) as Checkpoint;
+    return {
+      version: exported.version,
+      deployment: (exported.deployment as Checkpoint | null | undefined) ?? undefined,
+    };
+  }
+
+  async state(): Promise<StackState | undefined> {
+    const { resources = [], pending_operations = [] } = (await this.#export()).deployment ?? {};
     if (resources.length + pending_operations.length === 0) return undefined;
     const pending = pending_operations
       .filter(({ type }) => type === "creating")
@@ -185,8 +233,15 @@ class PulumiEngine implements StackEngine {
     };
   }
 
-  async destroy(options: StackRunOptions): Promise<void> {
-    await this.#run("destroy", options, (run) => this.#stack.destroy(run));
+  async destroy({ forgetKubernetes = false, ...options }: StackDestroyOptions): Promise<void> {
+    const { envVars } = this.#stack.workspace;
+    // For this run alone: in any other it would forget what a cluster that is only out of reach still has.
+    if (forgetKubernetes) this.#stack.workspace.envVars = { ...envVars, [deleteUnreachable]: "true" };
+    try {
+      await this.#run("destroy", options, (run) => this.#stack.destroy(run));
+    } finally {
+      this.#stack.workspace.envVars = envVars;
+    }
   }
 
   async refresh(
@@ -275,41 +330,6 @@ class PulumiEngine implements StackEngine {
       [],
       { cause: error },
     );
-  }
-}
-
-function eventOf(event: EngineEvent): StackEvent | undefined {
-  const { resourcePreEvent, resOutputsEvent, resOpFailedEvent, diagnosticEvent } = event;
-  const metadata = (resourcePreEvent ?? resOutputsEvent ?? resOpFailedEvent)?.metadata;
-  if (metadata !== undefined) {
-    if (metadata.op === "same") return undefined;
-    const status =
-      resourcePreEvent !== undefined ? "started" : resOutputsEvent !== undefined ? "done" : "failed";
-    return {
-      kind: "resource",
-      status,
-      operation: metadata.op,
-      type: metadata.type,
-      name: nameOfUrn(metadata.urn),
-    };
-  }
-  if (diagnosticEvent === undefined || diagnosticEvent.ephemeral === true) return undefined;
-  const { severity, message } = diagnosticEvent;
-  const text = message.replaceAll(/<\{%[^%]*%\}>/g, "").trim();
-  if (text === "") return undefined;
-  return {
-    kind: "line",
-    text,
-    severity: severity === "warning" ? "warning" : severity.startsWith("error") ? "error" : "info",
-  };
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

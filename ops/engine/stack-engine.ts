@@ -60,6 +60,15 @@ export interface StackRunOptions {
   onEvent?: (event: StackEvent) => void;
 }
 
+/** Arguments of a `destroy`. */
+export interface StackDestroyOptions extends Omit<StackRunOptions, "config"> {
+  /**
+   * The control plane is known to be gone: Kubernetes objects that cannot be reached are deleted with it, instead of
+   * failing. Default: false.
+   */
+  forgetKubernetes?: boolean;
+}
+
 /** Runs one stack of the program. Every method may throw a {@link StackEngineError} or one of its subclasses. */
 export interface StackEngine {
   /** For people: which engine this is. */
@@ -89,7 +98,7 @@ export interface StackEngine {
   /** Makes the stack what the program asks for. @returns its outputs, without the secret ones. */
   up(options: StackRunOptions): Promise<{ outputs: Record<string, unknown> }>;
   /** Deletes all that the state knows, the export gates first. */
-  destroy(options: StackRunOptions): Promise<void>;
+  destroy(options: StackDestroyOptions): Promise<void>;
 }
 
 /** How an engine is opened. */
