@@ -5,6 +5,7 @@ import { clusterName, findLeftovers, type Leftover } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
 import { demandRelease, type Release } from "./release.ts";
 import { removeResources } from "./removal.ts";
+import { bringToStandstill } from "./standstill.ts";
 
 /** A cluster, or a part of one, that was removed by label. */
 export interface Cleared {
@@ -29,7 +30,8 @@ export async function leftoversNow(parts: ClusterParts): Promise<Leftover[]> {
 
 /**
  * Removes one leftover, if its cluster's gate lets it go.
- * @throws RefusedError that names what stays, its price, and what to do; RemovalError; ArchiveStoreError; HetznerApiError
+ * @throws RefusedError that names what stays, its price, and what to do; RemovalError; ArchiveStoreError; HetznerApiError;
+ *   HetznerActionError
  */
 export async function clearLeftover(parts: ClusterParts, leftover: Leftover): Promise<Cleared> {
   const { stack, client, archiveStore, gate, reporter, signal } = parts;
@@ -49,6 +51,9 @@ export async function clearLeftover(parts: ClusterParts, leftover: Leftover): Pr
     });
   });
   reporter.note(`removing what is left of ${name} (${reasons[release]})`);
+  if (release === "never-opened" && leftover.cluster !== undefined) {
+    await bringToStandstill(parts, leftover.cluster, leftover.resources);
+  }
   await removeResources(client, leftover.resources, (line) => reporter.progress(line));
   return { cluster: name, release, resources: leftover.resources.map(describeResource) };
 }

@@ -2,16 +2,23 @@
  * `trading close`: the cluster is sealed and removed, whatever its state knows of it, and the account is shown to be empty.
  * It may be killed anywhere and run again.
  */
-import { type StackEngine, StackEngineError, StackRunAbortedError } from "../engine/stack-engine.ts";
+import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
+import { type StackCluster, StackEngineError, StackRunAbortedError } from "../engine/stack-engine.ts";
 import { RefusedError } from "../run.ts";
 import { isGate } from "./begun-destroy.ts";
 import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
 import { endAdmissions } from "./end-admissions.ts";
 import { engineProgress } from "./engine-progress.ts";
-import { findLabelled } from "./labelled.ts";
+import { whatItHeld } from "./held.ts";
+import { findLabelled, stateTypes } from "./labelled.ts";
+import { isControlPlane } from "./removal.ts";
+import { bringStateToStandstill, wakeOpened } from "./standstill.ts";
 import { clusterName } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
 import { forgetVanished } from "./vanished.ts";
+
+/** The control plane's name in the program (components/nodes.ts). */
+const controlPlaneName = "nodes-k3s-control";
 
 /** Something with the stack's labels is still there; all of it is named, with its price. */
 export class LeftBehindError extends Error {
@@ -38,10 +45,12 @@ export async function closeCluster(parts: ClusterParts): Promise<CloseResult> {
   // For a cluster that stays, because it is not sealed.
   await endAdmissions(parts);
   await forgetVanished(parts);
+  await wakeOpened(parts);
   const state = await engine.state();
   // A server that the state does not know would keep firewall and network in use.
   const cleared = await clearHarmless(parts);
   if (state !== undefined) {
+    if (state.cluster !== undefined) await standStillIfNeverOpened(parts, state.cluster);
     reporter.note(
       `destroying the cluster of stack ${stack}: its archive is sealed and verified before anything goes`,
     );
@@ -71,6 +80,15 @@ export async function closeCluster(parts: ClusterParts): Promise<CloseResult> {
   };
 }
 
+/** What turns out to be opened is powered on again, and sealed as every other. */
+async function standStillIfNeverOpened(parts: ClusterParts, cluster: StackCluster): Promise<void> {
+  const archive = new ClusterArchive(parts.archiveStore, { stack: parts.stack, ...cluster });
+  if ((await whatItHeld(archive)) !== "never") return;
+  await bringStateToStandstill(parts, cluster).catch((error: unknown) => {
+    if (!(error instanceof RefusedError)) throw error;
+  });
+}
+
 /** Removes what never held data and what cannot hold any. */
 async function clearHarmless(parts: ClusterParts): Promise<Cleared[]> {
   const cleared: Cleared[] = [];
@@ -89,12 +107,16 @@ async function clearHarmless(parts: ClusterParts): Promise<Cleared[]> {
  * @throws RefusedError when a gate refuses; StackEngineError
  */
 export async function destroyStack(
-  parts: Pick<ClusterParts, "reporter" | "signal"> & { engine: Pick<StackEngine, "destroy"> },
+  parts: ClusterParts,
   clearWay: () => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<void> {
   const { engine, reporter, signal } = parts;
-  const destroy = (): Promise<void> =>
-    engine.destroy({ signal, onEvent: engineProgress("destroy", reporter) });
+  const destroy = async (): Promise<void> =>
+    engine.destroy({
+      signal,
+      onEvent: engineProgress("destroy", reporter),
+      forgetKubernetes: await controlPlaneIsGone(parts),
+    });
   try {
     try {
       await destroy();
@@ -109,6 +131,17 @@ export async function destroyStack(
     if (refusals.length === 0) throw error;
     throw new RefusedError(refusals.map(({ message }) => message).join("\n"), { cause: error });
   }
+}
+
+/**
+ * Whether neither the state nor Hetzner knows a control plane. A state that forgot it keeps the cluster's objects, without
+ * what they would have gone with.
+ */
+async function controlPlaneIsGone({ engine, client, stack }: ClusterParts): Promise<boolean> {
+  const { resources = [] } = (await engine.state()) ?? {};
+  if (resources.some(({ type, name }) => type === stateTypes.servers && name === controlPlaneName))
+    return false;
+  return !(await findLabelled(client, stack)).some(isControlPlane);
 }
 
 /** The proof: nothing carries the stack's labels any more. @throws LeftBehindError; HetznerApiError */

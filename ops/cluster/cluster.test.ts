@@ -10,8 +10,11 @@ import { RefusedError } from "../run.ts";
 import { destroyWasBegun, gateNames } from "./begun-destroy.ts";
 import { findLeftovers } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
+import { clearLeftover } from "./clear.ts";
+import { destroyStack } from "./close.ts";
 import { removeResources, RemovalError } from "./removal.ts";
 import { demandRelease } from "./release.ts";
+import { wakeOpened } from "./standstill.ts";
 import { exclusionsFor, judgeUpFailure } from "./up-failure.ts";
 import { demandWhole, forgetVanished, isTorn } from "./vanished.ts";
 
@@ -24,7 +27,8 @@ const labels = (clusterId: string, role = "kafka") => ({
   "business-date": date,
 });
 
-const server = (id: number, name: string, clusterId: string, role = "kafka") => ({
+const server = (id: number, name: string, clusterId: string, role = "kafka", status = "running") => ({
+  status,
   id,
   name,
   labels: labels(clusterId, role),
@@ -46,8 +50,11 @@ interface Row {
   labels: Record<string, string>;
 }
 
-/** An account in memory, as far as lists and removals go. */
-function account(rows: Partial<Record<string, Row[]>>) {
+/**
+ * An account in memory, as far as lists, power and removals go.
+ * @param onAct called before power is switched
+ */
+function account(rows: Partial<Record<string, Row[]>>, onAct: () => Promise<void> = () => Promise.resolve()) {
   const removed: string[] = [];
   const client = {
     list: (kind: string) => Promise.resolve(rows[kind] ?? []),
@@ -56,6 +63,12 @@ function account(rows: Partial<Record<string, Row[]>>) {
       removed.push(`${kind}/${id}`);
       return Promise.resolve(true);
     },
+    act: async (kind: string, id: number, command: string) => {
+      await onAct();
+      removed.push(`${command} ${kind}/${id}`);
+    },
+    serverTypes: () => Promise.resolve([]),
+    pricing: () => Promise.resolve({ primary_ips: [] }),
   } as unknown as HetznerClient;
   return { client, removed };
 }
@@ -136,6 +149,75 @@ test("an opened cluster goes only through the gate; the exact word lets it go; w
   assert.equal(await ask("dev/B"), "data-loss-allowed");
   const withoutServers = await leftoverOf({ networks: [network(1, "B")] });
   assert.equal(await ask(undefined, withoutServers), "no-servers");
+});
+
+test("what was never opened stands still before it goes; opened at the last moment, it goes on and stays", async () => {
+  const play = async (archiveStore: MemoryStore & ArchiveStore, onAct?: () => Promise<void>) => {
+    const servers = [server(1, "dev-kafka-0", "B"), server(2, "dev-k3s-control", "B", "k3s-control")];
+    const { client, removed } = account({ servers, networks: [network(5, "B")] }, onAct);
+    const search = { stack: "dev", archiveStore, state: undefined, adoptsPending: false };
+    const [leftover] = await findLeftovers(client, search);
+    assert.equal(leftover?.held, "never");
+    const reporter = { note: () => undefined, progress: () => undefined };
+    const parts = { client, archiveStore, stack: "dev", gate, reporter, ...quiet } as unknown as ClusterParts;
+    const outcome = await clearLeftover(parts, leftover).catch((error: unknown) => error);
+    return { outcome, removed };
+  };
+  const off = ["poweroff servers/1", "poweroff servers/2"];
+  const never = await play(memory());
+  assert.deepEqual(never.removed, [...off, "servers/2", "servers/1", "networks/5"]);
+
+  // A Job of the killed run is faster than the power switch.
+  const archiveStore = memory();
+  const late = await play(archiveStore, () =>
+    archiveStore.putJson(`dev/${date}/B/opened.json`, {}).then(() => undefined),
+  );
+  assert.ok(late.outcome instanceof RefusedError);
+  assert.match(late.outcome.message, /opened at the last moment[^]*trading -- close --stack dev/);
+  assert.deepEqual(late.removed, [...off, "poweron servers/1", "poweron servers/2"]);
+});
+
+test("what stands still: an opened cluster is powered on again, one that never was is told, a creation is neither", async () => {
+  const play = async (clusterId: string, known: readonly number[]) => {
+    const archiveStore = memory();
+    await archiveStore.putJson(`dev/${date}/opened/opened.json`, {});
+    const { client, removed } = account({
+      servers: [server(1, "dev-kafka-0", clusterId), server(2, "dev-kafka-1", clusterId, "kafka", "off")],
+    });
+    const reporter = { note: () => undefined, progress: () => undefined };
+    const engine = { state: () => Promise.resolve(state(clusterId, known)) };
+    const parts = { client, archiveStore, stack: "dev", reporter, engine } as unknown as ClusterParts;
+    return { wasBegun: await wakeOpened(parts), acts: removed };
+  };
+  assert.deepEqual(await play("opened", [1, 2]), { wasBegun: false, acts: ["poweron servers/2"] });
+  assert.deepEqual(await play("never", [1, 2]), { wasBegun: true, acts: [] });
+  assert.deepEqual(await play("never", [1]), { wasBegun: false, acts: [] });
+});
+
+test("Kubernetes objects are forgotten only where neither state nor account has a control plane", async () => {
+  const play = async (isKnown: boolean, isThere: boolean) => {
+    const { client } = account({
+      servers: [server(1, "dev-kafka-0", "B"), ...(isThere ? [server(2, "x", "B", "k3s-control")] : [])],
+    });
+    const known = state("B", [1]);
+    const type = "hcloud:index/server:Server";
+    if (isKnown) known.resources.push({ urn: "c", type, name: "nodes-k3s-control", id: "2" });
+    let told: boolean | undefined;
+    const engine = {
+      state: () => Promise.resolve(known),
+      destroy: ({ forgetKubernetes }: { forgetKubernetes?: boolean }) => {
+        told = forgetKubernetes;
+        return Promise.resolve();
+      },
+    };
+    const reporter = { note: () => undefined, progress: () => undefined };
+    await destroyStack({ client, stack: "dev", engine, reporter, ...quiet } as unknown as ClusterParts);
+    return told;
+  };
+  assert.deepEqual(
+    [await play(true, true), await play(true, false), await play(false, true), await play(false, false)],
+    [false, false, false, true],
+  );
 });
 
 test("the control plane goes first, then what held the rest in use; one that stays is named", async () => {

@@ -45,6 +45,8 @@ export interface LabelledResource {
   labels: Readonly<Record<string, string>>;
   /** Whether a cluster's data may be on it. */
   holdsData: boolean;
+  /** Whether it is a server without power. */
+  isOff: boolean;
   /** Server type and location, volume size, … for people; empty when there is nothing to say. */
   details: string;
   /** Ranges of a network's subnets; undefined for every other kind. */
@@ -69,11 +71,13 @@ function labelled(kind: ResourceKind, row: Resource<ResourceKind>): LabelledReso
     name: row.name,
     labels: row.labels,
     holdsData: holding.includes(kind),
+    isOff: false,
   };
   if (kind === "servers") {
-    const { server_type, location, public_net } = row as Resource<"servers">;
+    const { server_type, location, public_net, status } = row as Resource<"servers">;
     return {
       ...common,
+      isOff: status === "off",
       details: `${server_type.name} in ${location.name}`,
       priced: {
         serverType: server_type.name,

@@ -17,6 +17,7 @@ import { type Held, whatItHeld } from "./held.ts";
 import { findLabelled } from "./labelled.ts";
 import { clusterName, type Leftover } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
+import { bringStateToStandstill, wakeOpened } from "./standstill.ts";
 import { exclusionsFor, judgeUpFailure } from "./up-failure.ts";
 import { demandWhole, forgetVanished, isTorn } from "./vanished.ts";
 
@@ -73,7 +74,8 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
   const cleared: Cleared[] = [];
   const vanished = await forgetVanished(parts);
   await demandWhole(parts, vanished);
-  const finishedDestroy = await finishDestroy(parts, isTorn(vanished));
+  const asleep = await wakeOpened(parts);
+  const finishedDestroy = await finishDestroy(parts, isTorn(vanished) || asleep);
   /** Something was begun before this run; what an `up` makes of it is tried once. */
   let isContinued = (await engine.state()) !== undefined;
   const tried: TriedChoice[] = [];
@@ -136,7 +138,7 @@ async function bringUp(parts: ClusterParts, excluded: readonly string[]): Promis
 
 /**
  * Ends a destroy that a killed run began: its cluster is partly gone, and sealed if it ever held data.
- * @param isPart whether servers are gone that the state knew
+ * @param isPart whether servers that the state knew are gone, or stand still because their removal was begun
  * @returns the cluster's name
  */
 async function finishDestroy(parts: ClusterParts, isPart: boolean): Promise<string | null> {
@@ -144,9 +146,11 @@ async function finishDestroy(parts: ClusterParts, isPart: boolean): Promise<stri
   const state = await engine.state();
   const held = await heldByState(parts);
   if (state?.cluster === undefined || held === undefined) return null;
-  if (!destroyWasBegun(state, held) && !(isPart && held === "never")) return null;
+  const wasNever = isPart && held === "never";
+  if (!destroyWasBegun(state, held) && !wasNever) return null;
   const name = clusterName(stack, { cluster: state.cluster });
   reporter.note(`${name} was being destroyed by a run that was killed: going on with that first`);
+  if (wasNever) await bringStateToStandstill(parts, state.cluster);
   await destroyStack(parts, () => makeWay(parts));
   return name;
 }
@@ -209,10 +213,12 @@ async function describeOpened(parts: ClusterParts, leftover: Leftover): Promise<
 /** Removes a cluster that did not come up, if it was never opened and is not to be kept. */
 async function removeFailed(parts: ClusterParts, error: StackEngineError, keep: boolean): Promise<void> {
   if (keep) return;
+  const { cluster } = (await parts.engine.state()) ?? {};
   const held = await heldByState(parts);
   if (held !== undefined && held !== "never") return;
   parts.reporter.note(`the cluster did not come up (${reasonOf(error)}) and was never opened: removing it`);
   try {
+    if (cluster !== undefined) await bringStateToStandstill(parts, cluster);
     await destroyStack(parts, () => makeWay(parts));
     await clearWay(parts);
   } catch (second) {
