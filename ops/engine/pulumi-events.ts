@@ -19,7 +19,9 @@ export function eventOf(event: EngineEvent): StackEvent | undefined {
     };
   }
   if (diagnosticEvent === undefined || diagnosticEvent.ephemeral === true) return undefined;
-  const { severity, message } = diagnosticEvent;
+  const { message } = diagnosticEvent;
+  // Its type names no debug.
+  const severity: string = diagnosticEvent.severity;
   // The event log has these even when nobody asked for them; they hold resources' values in clear.
   if (severity === "debug") return undefined;
   const text = message.replaceAll(/<\{%[^%]*%\}>/g, "").trim();

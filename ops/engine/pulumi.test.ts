@@ -1,0 +1,118 @@
+/** The engine with a stand-in for the Pulumi CLI: a script that keeps a lock and a state as the file backend does. */
+import assert from "node:assert/strict";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { hostname, tmpdir } from "node:os";
+import path from "node:path";
+import { after, beforeEach, test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { openPulumi } from "./pulumi.ts";
+import { StackLockedError } from "./stack-engine.ts";
+
+const directory = mkdtempSync(path.join(tmpdir(), "pulumi-engine-test-"));
+const [state, lock, log] = ["state.json", "lock.json", "log"].map((name) => path.join(directory, name)) as [
+  string,
+  string,
+  string,
+];
+const searched = process.env["PATH"];
+after(() => {
+  process.env["PATH"] = searched;
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** SIMULATED: knows the commands that opening and settling a stack need, and refuses what changes a locked stack. */
+const cli = `#!/bin/sh
+cd '${directory}'
+echo "$* $PULUMI_K8S_DELETE_UNREACHABLE" >> log
+case "$1 $2" in
+  refresh*|destroy*|"stack import")
+    if [ -e lock.json ]; then
+      echo "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock file with \\\`pulumi cancel\\\`." >&2
+      echo "  ${pathToFileURL(lock).href}?no_tmp_dir=true: created by root@${hostname()} (pid $(cat lock.json)) at 2026-01-05T10:00:00Z" >&2
+      exit 255
+    fi ;;
+esac
+case "$1 $2" in
+  version*) echo v3.248.0 ;;
+  "stack export") cat state.json ;;
+  "stack import") while [ "$1" != --file ]; do shift; done; cat "$2" > state.json ;;
+  "stack history") echo "[]" ;;
+  "stack output") echo "{}" ;;
+esac
+`;
+
+const urn = "urn:pulumi:dev::trading::pulumi:pulumi:Stack::trading-dev";
+const pending = { type: "creating", resource: { urn: "urn:x::nodes-kafka-0", type: "t" } };
+beforeEach(() => {
+  mkdirSync(path.join(directory, "bin"), { recursive: true });
+  const file = path.join(directory, "bin", "pulumi");
+  writeFileSync(file, cli);
+  chmodSync(file, 0o755);
+  process.env["PATH"] = `${path.dirname(file)}${path.delimiter}${searched ?? ""}`;
+  const resources = [{ urn, type: "pulumi:pulumi:Stack" }];
+  writeFileSync(
+    state,
+    JSON.stringify({ version: 3, deployment: { resources, pending_operations: [pending] } }),
+  );
+  rmSync(lock, { force: true });
+  rmSync(log, { force: true });
+});
+
+const open = async () => {
+  writeFileSync(path.join(directory, "Pulumi.yaml"), "name: trading\nruntime: nodejs\n");
+  const environment = { PATH: process.env["PATH"] };
+  const engine = await openPulumi({ stack: "dev", projectDirectory: directory, environment }, 300);
+  assert.ok(engine);
+  return engine;
+};
+const pendingNow = (): unknown =>
+  (JSON.parse(readFileSync(state, "utf8")) as { deployment: { pending_operations?: unknown } }).deployment
+    .pending_operations;
+
+test("a dead run's lock goes, also where it left nothing pending", { timeout: 60_000 }, async () => {
+  const engine = await open();
+  const dead = spawnSync(process.execPath, ["-e", ""]).pid;
+  writeFileSync(lock, String(dead));
+  await engine.settle();
+  assert.deepEqual([existsSync(lock), pendingNow()], [false, undefined]);
+  writeFileSync(lock, String(dead));
+  await engine.settle();
+  assert.equal(existsSync(lock), false);
+});
+
+test(
+  "another machine's run that is under way is waited for, then told, and nothing is changed",
+  { timeout: 60_000 },
+  async () => {
+    const file = path.join(directory, "bin", "pulumi");
+    writeFileSync(
+      file,
+      cli
+        .replace(`root@${hostname()}`, "root@another")
+        .replace("2026-01-05T10:00:00Z", new Date().toISOString()),
+    );
+    const engine = await open();
+    writeFileSync(lock, "1");
+    await assert.rejects(engine.settle(), StackLockedError);
+    assert.deepEqual([existsSync(lock), pendingNow()], [true, [pending]]);
+  },
+);
+
+test(
+  "objects are forgotten in the destroy that says so, and in no later one",
+  { timeout: 60_000 },
+  async () => {
+    const engine = await open();
+    const { signal } = new AbortController();
+    await engine.destroy({ signal, forgetKubernetes: true });
+    await engine.destroy({ signal });
+    const destroys = readFileSync(log, "utf8")
+      .split("\n")
+      .filter((line) => line.startsWith("destroy"));
+    assert.deepEqual(
+      destroys.map((line) => line.endsWith(" true")),
+      [true, false],
+    );
+  },
+);
