@@ -40,11 +40,10 @@ interface Sight {
 }
 
 function sight(pids: readonly string[]): Sight {
-  for (const pid of packetThreads) {
-    if (/^\d+ \(\S+\) [RD]/.test(readOrNothing(`/proc/${pid}/stat`))) {
-      return { awake: "the kernel, which hands packets over", switches: "" };
-    }
-  }
+  // First, since what it hands over meanwhile wakes a thread that is looked at after it.
+  const isHandingOver = packetThreads.some((pid) =>
+    /^\d+ \(\S+\) [RD]/.test(readOrNothing(`/proc/${pid}/stat`)),
+  );
   const parts: string[] = [];
   for (const pid of pids) {
     for (const thread of threadsOf(pid)) {
@@ -61,6 +60,7 @@ function sight(pids: readonly string[]): Sight {
       parts.push(`${thread}:${switches.join("+")}`);
     }
   }
+  if (isHandingOver) return { awake: "the kernel, which hands packets over", switches: "" };
   return { switches: parts.join(" ") };
 }
 
