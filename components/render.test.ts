@@ -1,5 +1,14 @@
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import test from "node:test";
 import { parse, parseAllDocuments } from "yaml";
@@ -23,6 +32,21 @@ test("k8s/ is what `npm run render` makes", () => {
       `${file}: run npm run render`,
     );
   }
+});
+
+test("a stack's file of somebody's own, such as README's Pulumi.lab.yaml, changes nothing", (context) => {
+  const folder = mkdtempSync(path.join(tmpdir(), "render-"));
+  context.after(() => rmSync(folder, { recursive: true }));
+  for (const stack of ["dev", "prod"]) {
+    copyFileSync(path.join(root, `Pulumi.${stack}.yaml`), path.join(folder, `Pulumi.${stack}.yaml`));
+  }
+  const before = render(readStackFiles(folder));
+  // An overlay that does not follow a stack's file does not read one either.
+  for (const own of ["lab", "mine", "staging"]) {
+    copyFileSync(path.join(root, "Pulumi.dev.yaml"), path.join(folder, `Pulumi.${own}.yaml`));
+  }
+  writeFileSync(path.join(folder, "Pulumi.broken.yaml"), "config: [");
+  assert.deepEqual(render(readStackFiles(folder)), before);
 });
 
 test("the base holds all that a long-running service is made of, no Job, no namespace, no secret", () => {

@@ -2,7 +2,7 @@
  * Writes `k8s/`, what Argo CD syncs: the services of the catalog and the overlays (`npm run render`).
  * Nothing there is written by hand; a test holds that the folder equals what this program makes.
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse, stringify } from "yaml";
@@ -160,12 +160,18 @@ function renderArgoCd(stackFiles: StackFiles): Map<string, string> {
   return files;
 }
 
-/** Reads the stack files of a repository. @param root folder with `Pulumi.<stack>.yaml`. */
+/**
+ * Reads the files of the stacks whose overlay follows them. Others are not looked at: `k8s/` must not depend on what
+ * somebody has for a cluster of their own. One that is missing is left out.
+ * @param root folder with `Pulumi.<stack>.yaml`
+ */
 export function readStackFiles(root: string): Record<string, string> {
-  const stacks = readdirSync(root).flatMap((file) => /^Pulumi\.([\w-]+)\.yaml$/.exec(file)?.[1] ?? []);
-  return Object.fromEntries(
-    stacks.sort().map((stack) => [stack, readFileSync(path.join(root, `Pulumi.${stack}.yaml`), "utf8")]),
-  );
+  const files: Record<string, string> = {};
+  for (const [stack, { images }] of Object.entries<Overlay>(overlays)) {
+    const file = path.join(root, `Pulumi.${stack}.yaml`);
+    if (images === "of the stack's file" && existsSync(file)) files[stack] = readFileSync(file, "utf8");
+  }
+  return files;
 }
 
 /** Writes files into a folder, over what is there. @param files text by path */
