@@ -33,6 +33,19 @@ class Checkout {
     return checkout;
   }
 
+  /** A clone, by the name `origin`, of a bare repository with two releases. */
+  static clone(): { checkout: Checkout; bare: string } {
+    const upstream = Checkout.make();
+    upstream.release({ version: "v1.0.0" });
+    upstream.release({ version: "v1.1.0" });
+    const bare = mkdtempSync(path.join(root, "bare-"));
+    execFileSync("git", ["clone", "--quiet", "--bare", upstream.directory, bare]);
+    const checkout = new Checkout(mkdtempSync(path.join(root, "clone-")));
+    execFileSync("git", ["clone", "--quiet", bare, checkout.directory]);
+    checkout.identify();
+    return { checkout, bare };
+  }
+
   identify(): void {
     this.git("config", "user.name", "Test");
     this.git("config", "user.email", "test@example.com");
@@ -198,14 +211,7 @@ test("refused with what to do: changes, another branch, no repository, unknown s
 });
 
 test("a push that fails leaves the commit and says so; the next run pushes it", async () => {
-  const upstream = Checkout.make();
-  upstream.release({ version: "v1.0.0" });
-  upstream.release({ version: "v1.1.0" });
-  const bare = path.join(root, "bare.git");
-  execFileSync("git", ["clone", "--quiet", "--bare", upstream.directory, bare]);
-  const checkout = new Checkout(path.join(root, "clone"));
-  execFileSync("git", ["clone", "--quiet", bare, checkout.directory]);
-  checkout.identify();
+  const { checkout, bare } = Checkout.clone();
   const hook = path.join(bare, "hooks", "pre-receive");
   writeFileSync(hook, "#!/bin/sh\necho 'only by pull request' >&2\nexit 1\n", { mode: 0o755 });
   await assert.rejects(checkout.rollBack({ service: "archiver", push: true }), (error: Error) => {
@@ -222,6 +228,37 @@ test("a push that fails leaves the commit and says so; the next run pushes it", 
     committed,
   );
   assert.equal((await checkout.rollBack({ service: "archiver", push: true })).pushedTo, null);
+});
+
+test("a push takes only rollbacks along: other commits that are not pushed are refused, before anything is done", async () => {
+  const { checkout, bare } = Checkout.clone();
+  const released = checkout.head();
+  const pushed = () => execFileSync("git", ["-C", bare, "rev-parse", "master"], { encoding: "utf8" }).trim();
+  const refused = async (args: Partial<RollbackArguments>, message: RegExp) => {
+    const head = checkout.head();
+    await assert.rejects(checkout.rollBack({ ...args, push: true }), (error: Error) => {
+      assert.ok(error instanceof RefusedError, error.stack);
+      assert.match(error.message, message);
+      return true;
+    });
+    assert.deepEqual([checkout.head(), pushed()], [head, released]);
+    checkout.assertConsistent();
+  };
+  // A rollback that waits to be pushed does not make the other commit one.
+  await checkout.rollBack({ service: "archiver" });
+  checkout.write("notes.txt", "half done");
+  checkout.git("add", "--all");
+  checkout.git("commit", "--quiet", "--message", "half-done work");
+  const found = new RegExp(`1 commit .*origin/master.*:\n  ${checkout.head().slice(0, 12)} half-done work\n`);
+  await refused({ service: "executor-alpaca" }, found);
+  await refused({ to: "v1.1.0", service: "executor-alpaca" }, found);
+
+  checkout.git("reset", "--quiet", "--keep", "HEAD~1");
+  checkout.git("update-ref", "-d", "refs/remotes/origin/master");
+  await refused({ service: "executor-alpaca" }, /not known .*origin\/master.*git fetch origin/s);
+  checkout.git("fetch", "--quiet");
+  assert.equal((await checkout.rollBack({ service: "executor-alpaca", push: true })).pushedTo, "origin");
+  assert.equal(pushed(), checkout.head());
 });
 
 test("a commit that Git refuses leaves the checkout as it was", async () => {

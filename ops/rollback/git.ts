@@ -97,14 +97,32 @@ export class Git {
     return (await this.#run("rev-parse", "HEAD")).trim();
   }
 
-  /** Whether the branch has commits that its remote is not known to have. */
-  async isAhead(branch: string): Promise<boolean> {
-    const known = `refs/remotes/${await this.#remoteOf(branch)}/${branch}`;
-    const exists = await this.#run("rev-parse", "--verify", "--quiet", known).then(
-      () => true,
-      () => false,
-    );
-    return !exists || (await this.#run("rev-list", "--count", `${known}..HEAD`)).trim() !== "0";
+  /**
+   * The commits of the branch that its remote is not known to have, newest first.
+   * @throws RefusedError when nothing is known of the remote's branch
+   */
+  async unpushed(branch: string): Promise<Omit<FileVersion, "text">[]> {
+    const remote = await this.#remoteOf(branch);
+    const known = `refs/remotes/${remote}/${branch}`;
+    await this.#run("rev-parse", "--verify", "--quiet", known).catch((error: unknown) => {
+      throw error instanceof GitError
+        ? new RefusedError(
+            `It is not known here what ${remote}/${branch} has, so not what a push would take along. ` +
+              `Do \`git fetch ${remote}\` first.`,
+            { cause: error },
+          )
+        : error;
+    });
+    const log = await this.#run("log", `--format=%H${fieldEnd}%B${recordEnd}`, `${known}..HEAD`, "--");
+    return log.split(recordEnd).flatMap((record) => {
+      const [commit = "", message = ""] = record.trim().split(fieldEnd);
+      return commit === "" ? [] : [{ commit, message }];
+    });
+  }
+
+  /** The remote's branch as people write it, such as `origin/master`. */
+  async upstreamOf(branch: string): Promise<string> {
+    return `${await this.#remoteOf(branch)}/${branch}`;
   }
 
   /** Pushes what is checked out to its branch; never by force. @returns the remote's name */

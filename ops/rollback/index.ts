@@ -35,7 +35,8 @@ export function registerRollback(program: Command): void {
     .addHelpText(
       "after",
       "\nA second run changes nothing; --push then pushes what an earlier one has committed. Exit code 3: uncommitted changes, " +
-        "another\nbranch, a version that never ran here, or a stack that Argo CD does not deliver.",
+        "another\nbranch, with --push other commits that are not pushed, a version that never ran here, or a stack that Argo CD " +
+        "does not\ndeliver.",
     )
     .action(
       runs(async (run, options: RollbackOptions) => {

@@ -65,12 +65,15 @@ const everything = "all";
 /**
  * Rolls back.
  * @throws UsageError for a service that the overlay has not, or without a repository; RefusedError with uncommitted changes, on
- *   another branch, or when the version wished for never was in the overlay; GitError with Git's own words
+ *   another branch, when the version wished for never was in the overlay, or when a push would take along other commits than
+ *   rollbacks; GitError with Git's own words
  */
 export async function rollBack(args: RollbackArguments): Promise<RollbackResult> {
   const { stack, directory, source, service, to } = args;
   const git = new Git(directory, args.signal);
   await git.demandClean(source.revision);
+  const pushes = args.push && !args.dryRun;
+  if (pushes) await demandOnlyRollbacks(git, source.revision);
   const overlayFile = path.posix.join(source.path, "kustomization.yaml");
   const stackFile = `Pulumi.${stack}.yaml`;
   const overlay = await readText(directory, overlayFile);
@@ -96,7 +99,7 @@ export async function rollBack(args: RollbackArguments): Promise<RollbackResult>
   const files = [overlayFile, stackFile];
   const result = { stack, branch: source.revision, changes, diff: "", commit: null, pushedTo: null };
   if (changes.length === 0) {
-    const pushedTo = args.push && !args.dryRun ? await pushPending(git, source.revision) : null;
+    const pushedTo = pushes ? await pushPending(git, source.revision) : null;
     return { ...result, unchanged: wished.reason, pushedTo };
   }
   const before = await readText(directory, stackFile);
@@ -117,8 +120,23 @@ export async function rollBack(args: RollbackArguments): Promise<RollbackResult>
   return { ...result, unchanged: null, diff, commit, pushedTo };
 }
 
+/**
+ * Argo CD rolls out whatever is on the branch, so a push is for rollbacks alone.
+ * @throws RefusedError with the other commits that are not pushed
+ */
+async function demandOnlyRollbacks(git: Git, branch: string): Promise<void> {
+  const others = (await git.unpushed(branch)).filter(({ message }) => rolledBack(message).length === 0);
+  if (others.length === 0) return;
+  const lines = others.map(({ commit, message }) => `  ${commit.slice(0, 12)} ${message.split("\n", 1)[0]}`);
+  throw new RefusedError(
+    `The checkout has ${others.length === 1 ? "1 commit" : `${others.length} commits`} that ` +
+      `${await git.upstreamOf(branch)} has not and that --push would make live:\n${lines.join("\n")}\n` +
+      "Push them yourself first when they are to go live. Otherwise roll back in another clone, or without --push.",
+  );
+}
+
 async function pushPending(git: Git, branch: string): Promise<string | null> {
-  return (await git.isAhead(branch)) ? push(git, branch, "HEAD") : null;
+  return (await git.unpushed(branch)).length > 0 ? push(git, branch, "HEAD") : null;
 }
 
 /** @throws GitError that says that the commit is there */
@@ -157,7 +175,7 @@ class OverlayHistory {
       const pins = pinsOf(version.text);
       const differs = names.some((name) => pins.has(name) && pins.get(name) !== current.get(name));
       if (differs) {
-        const undone = rolledBack(newer);
+        const undone = rolledBack(newer?.message ?? "");
         if (undone.includes(everything) || (service !== undefined && undone.includes(service))) {
           const reason =
             `It was rolled back already, by ${newer?.commit.slice(0, 12)}. Name what else should run with --to; before it were: ` +
@@ -225,9 +243,9 @@ class OverlayHistory {
   }
 }
 
-/** The services that a commit rolled back. */
-function rolledBack(version: FileVersion | undefined): string[] {
-  const [, names = ""] = new RegExp(`^${trailer}: (.+)$`, "m").exec(version?.message ?? "") ?? [];
+/** The services that a commit with this message rolled back; none when it is another commit. */
+function rolledBack(message: string): string[] {
+  const [, names = ""] = new RegExp(`^${trailer}: (.+)$`, "m").exec(message) ?? [];
   return names.split(", ").filter(Boolean);
 }
 
