@@ -4,9 +4,9 @@
  * killed anywhere and run again.
  */
 import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
-import { firstChoice } from "../../components/capacity.ts";
+import { excludes, firstChoice } from "../../components/capacity.ts";
 import { StackEngineError, StackRunAbortedError } from "../engine/stack-engine.ts";
-import { planCapacity } from "../plan/plan.ts";
+import { type CapacityPlan, planCapacity } from "../plan/plan.ts";
 import { RefusedError } from "../run.ts";
 import { destroyWasBegun } from "./begun-destroy.ts";
 import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
@@ -80,10 +80,18 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
   let isContinued = (await engine.state()) !== undefined;
   const tried: TriedChoice[] = [];
   const excluded = [...config.excludedCapacity];
+  /** The last failure for want of stock: another choice follows it. */
+  let refusal: StackEngineError | undefined;
   for (let clearings = 0; ;) {
     const removed = await clearWay(parts);
     cleared.push(...removed);
-    const choice = firstChoice(await planCapacity(client, stack, { ...config, excludedCapacity: excluded }));
+    const plan = await planCapacity(client, stack, { ...config, excludedCapacity: excluded });
+    if (refusal !== undefined && plan.choices.length === 0)
+      throw await failed(parts, refusal, triedAdvice(tried));
+    const choice = firstChoice(plan);
+    const last = tried.at(-1);
+    if (last !== undefined)
+      reporter.note(`${last.choice} cannot be had (${last.reason}): taking the next choice`);
     reporter.note(`bringing up stack ${stack} with ${choice.name}`);
     try {
       const outputs = await bringUp(parts, excluded);
@@ -108,21 +116,38 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
       if (failure === "program") throw error;
       // A killed engine's last request may have been carried out after the look for leftovers.
       if (failure === "name" && clearings++ < mostClearings && (await strangers(parts)).length > 0) continue;
-      const again = failure === "capacity" && tried.length + 1 < mostChoices;
       if (failure === "other" && isContinued && (await heldByState(parts)) === "never") {
         isContinued = false;
         reporter.note(`what a former run began could not be gone on with: beginning anew\n${error.message}`);
         await removeFailed(parts, error, false);
         continue;
       }
-      await removeFailed(parts, error, again ? false : (options.keepFailed ?? false));
-      if (failure !== "capacity") throw await failed(parts, error, failure === "limit" ? limitAdvice : "");
+      const { keepFailed = false } = options;
+      if (failure !== "capacity") {
+        await removeFailed(parts, error, keepFailed);
+        throw await failed(parts, error, failure === "limit" ? limitAdvice : "");
+      }
       tried.push({ choice: choice.name, reason: reasonOf(error) });
       excluded.push(...exclusionsFor(error, choice));
+      const again = tried.length < mostChoices && mayGoOn(plan, excluded, keepFailed);
+      await removeFailed(parts, error, again ? false : keepFailed);
       if (!again) throw await failed(parts, error, triedAdvice(tried));
-      reporter.note(`${choice.name} cannot be had (${reasonOf(error)}): taking the next choice`);
+      refusal = error;
     }
   }
+}
+
+/**
+ * Whether another choice may follow. Where servers had settled the location, only their removal shows what there is
+ * elsewhere, and what is to be kept is not removed for that.
+ */
+function mayGoOn(
+  { settled, choices }: CapacityPlan,
+  excluded: readonly string[],
+  keepFailed: boolean,
+): boolean {
+  if (settled !== undefined) return !keepFailed;
+  return choices.some(({ name }) => !excluded.some((entry) => excludes(entry, name)));
 }
 
 /** Runs `up`. @returns the outputs */

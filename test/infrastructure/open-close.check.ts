@@ -8,7 +8,7 @@ import { labStackEngine } from "../../lab/stack-engine.ts";
 import { projectDirectory } from "../../lab/directories.ts";
 import type { LabObjectStore } from "../../lab/objectstore/index.ts";
 import { closeCluster } from "../../ops/cluster/close.ts";
-import { openCluster, OpenFailedError } from "../../ops/cluster/open.ts";
+import { openCluster, OpenFailedError, type OpenOptions } from "../../ops/cluster/open.ts";
 import { type ClusterParts, openParts } from "../../ops/cluster/parts.ts";
 import { RefusedError } from "../../ops/run.ts";
 import { InfrastructureWorld, startBucket, until, type WorldOptions } from "./world.ts";
@@ -236,6 +236,66 @@ test("no stock anywhere: after four choices it fails, and nothing is left", { ti
       await world.demandEmpty();
     },
   ),
+);
+
+test(
+  "no stock and no other choice: what was made goes or is kept as was asked, and what was tried is said",
+  {
+    timeout: 300_000,
+  },
+  () =>
+    scene(
+      {
+        config: {
+          "trading:locations": '["fsn1"]',
+          "trading:brokerServerTypes": '["cpx32"]',
+          "trading:controlPlaneServerTypes": '["cpx22"]',
+        },
+        faults: {
+          rules: [
+            {
+              at: "request",
+              method: "POST",
+              path: "/servers",
+              body: { name: "dev-kafka-1" },
+              effect: { kind: "error", code: "resource_unavailable" },
+            },
+          ],
+        },
+      },
+      async ({ world, notes, with: run }) => {
+        const fails = (options: OpenOptions, after: RegExp) =>
+          assert.rejects(
+            run((parts) => openCluster(parts, options)),
+            (error: unknown) => {
+              assert.ok(error instanceof OpenFailedError, String(error));
+              assert.match(
+                error.message,
+                /Tried, and not to be had now:\n {2}fsn1\/cpx32\/cpx22: .*resource_unavailable\n/,
+              );
+              assert.match(error.message, after);
+              assert.doesNotMatch(error.message, /excludedCapacity/);
+              return true;
+            },
+          );
+        const servers = () => world.hetzner.project.servers().map(({ id }) => id);
+
+        await fails({ keepFailed: true }, /costs 0\.\d+ EUR[^]*server dev-kafka-/);
+        const kept = servers();
+        assert.ok(kept.length > 0);
+        await fails({ keepFailed: true }, /server dev-kafka-/);
+        assert.ok(
+          kept.every((id) => servers().includes(id)),
+          "also when it was begun before",
+        );
+
+        await fails({}, /Nothing of the stack is left/);
+        await world.demandEmpty();
+        await fails({}, /Nothing of the stack is left/);
+        await world.demandEmpty();
+        assert.ok(!notes.some((line) => /taking the next choice/.test(line)));
+      },
+    ),
 );
 
 test("the account's limit: no other choice is tried, and nothing is left", { timeout: 200_000 }, () =>
