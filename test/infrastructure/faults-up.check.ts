@@ -133,6 +133,7 @@ inWorld(
       run.failures.some(({ code }) => code === "resource_unavailable" || code === "placement_error"),
       "the code is there for programs, too",
     );
+    assert.match(run.said, /no cpx32 for kafka: next is nbg1\/cpx32/, "the next choice is named");
     await world.destroy();
     await world.demandEmpty();
   },
