@@ -97,7 +97,7 @@ test(
 );
 
 test(
-  "a cluster that no state knows: open refuses and says what it costs, close seals and removes it",
+  "a cluster that no state knows: up names what is in its way, open refuses and says what it costs, close seals and removes it",
   {
     timeout: 200_000,
   },
@@ -105,6 +105,10 @@ test(
     scene({}, async ({ world, with: run }) => {
       await world.up();
       const clusterId = await world.opened();
+      loseState(world);
+      const { failures } = await world.failed("up");
+      assert.match(failures[0]?.message ?? "", /in the way[^]*dev-kafka-0[^]*trading -- open/);
+      demandServers(world, 4);
       loseState(world);
       await assert.rejects(run(openCluster), (error: unknown) => {
         assert.ok(error instanceof RefusedError);
