@@ -43,8 +43,15 @@ const arrows = [
   {
     target: "./ops",
     from: "./components",
-    except: ["./capacity.ts", "./versions.ts", "./argocd-facts.ts", "./prometheus-facts.ts"],
-    message: "Arrows: ops -> stacks/config, services/archive, components/capacity and plain facts.",
+    except: [
+      "./capacity.ts",
+      "./versions.ts",
+      "./argocd-facts.ts",
+      "./prometheus-facts.ts",
+      "./stack-file.ts",
+    ],
+    message:
+      "Arrows: ops -> stacks/config, services/archive, components/capacity, components/stack-file and plain facts.",
   },
 ];
 

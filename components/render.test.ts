@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import test from "node:test";
-import { parse, parseAllDocuments } from "yaml";
+import { parse, parseAllDocuments, stringify } from "yaml";
 import { readStackFiles, render } from "./render.ts";
 import { serviceImages } from "./versions.ts";
 import { services, workloadObjects } from "./workloads.ts";
@@ -153,6 +153,51 @@ test("a stack's file that names a port which the services cannot reach is refuse
   assert.throws(
     () => render({ ...readStackFiles(root), prod: file }),
     /Pulumi\.prod\.yaml: found trading:archive\.endpoint https:\/\/s3\.example\.com:9000, trading:venues\.alpaca\.streamUrl ws:\/\/stream\.example\.com\/v2, expected port 443/,
+  );
+});
+
+test("values that are JSON text, as `pulumi config set` writes them, are read as the program reads them", () => {
+  const values = {
+    "trading:images": { version: "v9.9.9" },
+    "trading:archive": { endpoint: "https://s3.example.com" },
+    "trading:gitops": {
+      repository: "https://git.example.com/a.git",
+      path: "k8s/overlays/dev",
+      revision: "master",
+    },
+    "trading:venues": { alpaca: { restUrl: "https://api.example.com" } },
+  };
+  const asText = Object.fromEntries(
+    Object.entries(values).map(([key, value]) => [key, JSON.stringify(value)]),
+  );
+  const renderWith = (config: object) =>
+    render({
+      ...readStackFiles(root),
+      dev: stringify({ config: { "trading:delivery": "gitops", ...config } }),
+    });
+  assert.deepEqual(renderWith(asText), renderWith(values));
+  assert.equal(kustomization(renderWith(asText), "dev").images[0]?.newTag, "v9.9.9");
+  assert.throws(
+    () => renderWith({ "trading:archive": '{"endpoint":"https://s3.example.com:9000"}' }),
+    /found trading:archive\.endpoint https:\/\/s3\.example\.com:9000, expected port 443/,
+  );
+});
+
+test("values that are no objects are refused, each by its key", () => {
+  const config = {
+    "trading:images": "v9.9.9",
+    "trading:archive": ["trading-archive"],
+    "trading:gitops": "[]",
+    "trading:venues": null,
+  };
+  assert.throws(
+    () => render({ ...readStackFiles(root), dev: stringify({ config }) }),
+    (error: Error) => {
+      assert.match(error.message, /^Pulumi\.dev\.yaml/);
+      for (const key of Object.keys(config))
+        assert.match(error.message, new RegExp(`${key}: found .*object`));
+      return true;
+    },
   );
 });
 

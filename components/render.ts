@@ -5,11 +5,12 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { parse, stringify } from "yaml";
+import { stringify } from "yaml";
 import { appProject, closedDefaultProject, type GitSource, rootApplication } from "./argocd-objects.ts";
 import { portOf } from "./network-peers.ts";
 import { demandValid } from "./object-validation.ts";
 import { type Overlay, overlayLabel, overlayObjects, overlays } from "./overlays.ts";
+import { stackFileConfig } from "./stack-file.ts";
 import { serviceImages } from "./versions.ts";
 import { outsidePort } from "./workload-policy.ts";
 import { type Images, pinOf, replicas, services, workloadObjects } from "./workloads.ts";
@@ -18,6 +19,8 @@ const notice = "# Written by `npm run render`; do not edit.\n";
 const document = (value: object) => stringify(value, { aliasDuplicateObjects: false, lineWidth: 0 });
 const kustomization = (content: object) =>
   notice + document({ apiVersion: "kustomize.config.k8s.io/v1beta1", kind: "Kustomization", ...content });
+
+const objectKeys = ["trading:gitops", "trading:images", "trading:archive", "trading:venues"];
 
 /** What is read of `Pulumi.<stack>.yaml`. The program itself checks all of it. */
 interface StackFile {
@@ -39,8 +42,7 @@ function configOf(stack: string, stackFiles: StackFiles): StackFile {
         "Add the file, or name the images in components/overlays.ts.",
     );
   }
-  const file = parse(text) as { config?: StackFile } | null;
-  return file?.config ?? {};
+  return stackFileConfig(`Pulumi.${stack}.yaml`, text, objectKeys);
 }
 
 /**
@@ -116,6 +118,7 @@ function renderOverlay(name: string, overlay: Overlay, images: Images): Map<stri
  * @param rendered the overlays by name. Default: those of overlays.ts.
  * @returns text of each file by its path below `k8s/`.
  * @throws InvalidObjectsError when Kubernetes would refuse an object
+ * @throws StackFileError when a stack's file has something else where an object belongs
  * @throws Error when a stack's file names a port that the services cannot reach, or an overlay what is not there
  */
 export function render(

@@ -65,8 +65,8 @@ class Checkout {
     writeFileSync(path.join(this.directory, file), text);
   }
 
-  /** Commits what a stack's file with these images renders to. */
-  release(images: object): string {
+  /** Commits what a stack's file with these images renders to; a text is JSON, as `pulumi config set` writes it. */
+  release(images: object | string): string {
     for (const stack of ["dev", "prod"]) {
       const document = parseDocument(readFileSync(path.join(repository, `Pulumi.${stack}.yaml`), "utf8"));
       if (stack === "dev") document.setIn(["config", "trading:images"], document.createNode(images));
@@ -161,6 +161,36 @@ test("all services go back, each to what it had: by digest, by a version of its 
   checkout.assertConsistent();
   assert.deepEqual(parse(checkout.read("Pulumi.dev.yaml")), parse(file));
   assert.match((await checkout.rollBack()).unchanged ?? "", /rolled back already/);
+});
+
+test("images that are JSON text in the stack's file are read as the program reads them", async () => {
+  const checkout = Checkout.make();
+  checkout.release('{"version":"v1.0.0"}');
+  checkout.release('{"registry":"registry.example.com","version":"v1.1.0"}');
+  await checkout.rollBack({ service: "archiver", version: "v1.1.0" });
+  const { config } = parse(checkout.read("Pulumi.dev.yaml")) as { config: Record<string, unknown> };
+  assert.deepEqual(config["trading:images"], {
+    registry: "registry.example.com",
+    version: "v1.1.0",
+    versions: { archiver: "v1.0.0" },
+  });
+  checkout.assertConsistent();
+});
+
+test("images that are no object are refused by their key, and nothing is changed", async () => {
+  const checkout = Checkout.make();
+  checkout.release({ version: "v1.0.0" });
+  checkout.release({ version: "v1.1.0" });
+  const broken = parseDocument(checkout.read("Pulumi.dev.yaml"));
+  broken.setIn(["config", "trading:images"], "v1.1.0");
+  checkout.write("Pulumi.dev.yaml", broken.toString({ lineWidth: 0 }));
+  checkout.git("commit", "--quiet", "--all", "--message", "images without a key");
+  await assert.rejects(checkout.rollBack({ version: "v1.1.0" }), (error: Error) => {
+    assert.ok(error instanceof UsageError, error.stack);
+    assert.match(error.message, /^Pulumi\.dev\.yaml.*trading:images: found "v1\.1\.0".*object/s);
+    return true;
+  });
+  assert.equal(checkout.git("status", "--porcelain"), "");
 });
 
 test("what a merge brought is undone as a whole", async () => {

@@ -1,5 +1,7 @@
 /** Which image of each service an overlay names, in its kustomization and in the stack's file that it is rendered from. */
 import { isMap, parse, parseDocument } from "yaml";
+import { stackFileConfig, StackFileError } from "../../components/stack-file.ts";
+import { UsageError } from "../run.ts";
 
 /** A tag, or a digest. */
 export type Pin = string;
@@ -98,10 +100,18 @@ function mostFrequent(values: readonly string[]): string {
   return [...counts].reduce((best, next) => (next[1] > best[1] ? next : best))[0];
 }
 
-/** `trading:images` of a stack's file, as it stands there. */
-export function stackImagesIn(stackFile: string): StackImages {
-  const file = parse(stackFile) as { config?: Record<string, StackImages | undefined> } | null;
-  return file?.config?.["trading:images"] ?? {};
+/**
+ * `trading:images` of a stack's file, as the program reads it.
+ * @param file its name, for messages
+ * @throws UsageError when it is no object
+ */
+export function stackImagesIn(file: string, text: string): StackImages {
+  const key = "trading:images";
+  try {
+    return stackFileConfig(file, text, [key])[key] ?? {};
+  } catch (error) {
+    throw error instanceof StackFileError ? new UsageError(error.message, { cause: error }) : error;
+  }
 }
 
 /** A stack's file with other images; everything else, comments too, stays as it is. */

@@ -64,9 +64,9 @@ const everything = "all";
 
 /**
  * Rolls back.
- * @throws UsageError for a service that the overlay has not, or without a repository; RefusedError with uncommitted changes, on
- *   another branch, when the version wished for never was in the overlay, or when a push would take along other commits than
- *   rollbacks; GitError with Git's own words
+ * @throws UsageError for a service that the overlay has not, without a repository, or when trading:images is no object;
+ *   RefusedError with uncommitted changes, on another branch, when the version wished for never was in the overlay, or when a
+ *   push would take along other commits than rollbacks; GitError with Git's own words
  */
 export async function rollBack(args: RollbackArguments): Promise<RollbackResult> {
   const { stack, directory, source, service, to } = args;
@@ -103,7 +103,7 @@ export async function rollBack(args: RollbackArguments): Promise<RollbackResult>
     return { ...result, unchanged: wished.reason, pushedTo };
   }
   const before = await readText(directory, stackFile);
-  const images = stackImages(stackImagesIn(before), args.version, pins);
+  const images = stackImages(stackImagesIn(stackFile, before), args.version, pins);
   const texts = [withPins(overlay, pins), withStackImages(before, images)];
   const originals = [overlay, before];
   let commit: string | null = null;
