@@ -82,8 +82,8 @@ export interface ClusterArguments {
 export class LabCluster implements KubernetesLife {
   readonly #args: ClusterArguments;
   readonly #provisioner: { stop(): Promise<void> };
-  /** What the Strimzi operator would know. */
-  readonly #pools: KubernetesObject[] = [];
+  /** What the Strimzi operator would know, by its name: a pool that is applied again is the same one. */
+  readonly #pools = new Map<string, KubernetesObject>();
   readonly #charts = new Map<string, KubernetesObject>();
   #base: Promise<void> | undefined;
   readonly #underWay = new Set<Promise<void>>();
@@ -96,7 +96,7 @@ export class LabCluster implements KubernetesLife {
 
   constructor(args: ClusterArguments) {
     this.#args = args;
-    this.#provisioner = startSimulatedLocalPath(args.controlPlane.api);
+    this.#provisioner = startSimulatedLocalPath(args.controlPlane.api, (error) => this.#fail(error));
     void args.controlPlane.failed.then((error) => (this.#failure ??= error));
   }
 
@@ -195,23 +195,24 @@ export class LabCluster implements KubernetesLife {
       await this.#define(chartGroups[chart] ?? []);
       for (const standIn of chartStandIns(object)) await this.#simulated(standIn);
     }
-    if (kind === "KafkaNodePool") this.#pools.push(object);
+    if (kind === "KafkaNodePool") this.#pools.set(objectName(object), object);
     if (kind === "Kafka") await this.#brokers(object);
   }
 
   /** Does what nobody waits for; its failure fails the next wait. */
   #background(work: Promise<void>): void {
     this.#underWay.add(work);
-    void work
-      .catch((error: unknown) => {
-        if (!this.#isStopped) this.#failure ??= error as Error;
-      })
-      .finally(() => this.#underWay.delete(work));
+    void work.catch((error: unknown) => this.#fail(error)).finally(() => this.#underWay.delete(work));
+  }
+
+  /** The first failure fails what is waited for next. */
+  #fail(error: unknown): void {
+    if (!this.#isStopped) this.#failure ??= error as Error;
   }
 
   async #brokers(kafka: KubernetesObject): Promise<void> {
     const { name, namespace } = kafka.metadata;
-    const pools = this.#pools.filter(
+    const pools = [...this.#pools.values()].filter(
       ({ metadata }) => metadata.namespace === namespace && metadata.labels?.["strimzi.io/cluster"] === name,
     );
     for (const standIn of kafkaStandIns(kafka, pools, this.#charts.get("strimzi-kafka-operator")))
