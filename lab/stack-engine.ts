@@ -42,6 +42,7 @@ import { lockState } from "./engine/state-lock.ts";
 import { plainMap } from "./engine/properties.ts";
 import { readProject } from "./engine/project.ts";
 import { StateStore } from "./engine/state.ts";
+import { ProcessRegistry } from "./processes.ts";
 
 /** Options of the lab's engine that stay the same from run to run. */
 export type LabStackEngineOptions = Omit<EngineOptions, "onEvent" | "signal">;
@@ -125,8 +126,11 @@ export function labStackEngine(options: LabStackEngineOptions, adoptsPending = t
     config: () => Promise.resolve({ ...options.config }),
     settle: async () => {
       try {
-        if (adoptsPending) await (await lockState(path.resolve(options.stateFile))).release();
-        else await forgetPending(options);
+        const stateFile = path.resolve(options.stateFile);
+        const lock = await lockState(stateFile);
+        // A command that then has nothing to run must not leave a killed run's program behind.
+        await new ProcessRegistry(`${stateFile}.processes`).endLeftovers().finally(() => lock.release());
+        if (!adoptsPending) await forgetPending(options);
       } catch (error) {
         throw translated("settle", error);
       }
