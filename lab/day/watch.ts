@@ -1,7 +1,8 @@
 /** Follows the pipeline's topics while a day runs: how far it is, and when it says that trading is ready. */
 import { pino } from "pino";
-import { followTopics } from "../../services/bus/follow.ts";
+import { type Follower, followTopics } from "../../services/bus/follow.ts";
 import { connectKafka } from "../../services/bus/kafka.ts";
+import type { ReceivedRecord } from "../../services/bus/record.ts";
 import { topicName, topics, type TopicDefinition } from "../../services/bus/topics.ts";
 import {
   deadLetterTopic,
@@ -30,6 +31,27 @@ export interface PipelineWatch {
   stop(): Promise<void>;
 }
 
+const nothingSeen: PipelineProgress = {
+  ingested: 0,
+  toNormalize: 0,
+  normalized: 0,
+  commands: 0,
+  results: 0,
+  deadLetters: 0,
+};
+
+/** How often reading is begun anew in one day. */
+const mostRestarts = 5;
+
+/**
+ * Whether kafkajs found no coordinator. With one broker that answers late it says so at once and stops for good, although
+ * its own retries would find one (`withBroker` of its broker pool drops the reason).
+ */
+function foundNoCoordinator(error: unknown): boolean {
+  const cause = error instanceof Error ? error.cause : undefined;
+  return cause instanceof Error && cause.name === "KafkaJSGroupCoordinatorNotFound";
+}
+
 /**
  * Starts to read, from the beginning. The topics must exist.
  * @param brokers addresses of the day's Kafka.
@@ -40,14 +62,7 @@ export async function watchPipeline(
   businessDate: string,
 ): Promise<PipelineWatch> {
   const logger = pino({ level: "silent" });
-  const progress: PipelineProgress = {
-    ingested: 0,
-    toNormalize: 0,
-    normalized: 0,
-    commands: 0,
-    results: 0,
-    deadLetters: 0,
-  };
+  const progress: PipelineProgress = { ...nothingSeen };
   const { control, ...others } = topics;
   const watched = Object.values(others)
     .map((topic: TopicDefinition) => topicName(topic, businessDate))
@@ -60,26 +75,53 @@ export async function watchPipeline(
   const tradingReady = Promise.race([new Promise<void>((resolve) => (ready = resolve)), failed]);
   tradingReady.catch(() => undefined);
 
-  const follower = await followTopics({
+  const onRecord = ({ topic, value }: ReceivedRecord): void => {
+    const event = readEvent(value);
+    if (topic === control.name) {
+      if ((event as { type?: string } | undefined)?.type === "trading_ready") ready();
+      return;
+    }
+    if (topic === deadLetterTopic) {
+      progress.deadLetters++;
+      return;
+    }
+    const stage = stageOf(topic);
+    if (event === undefined || stage === undefined || isCanary(event)) return;
+    progress[stage]++;
+    if (stage === "ingested" && hasCanonicalForm(event)) progress.toNormalize++;
+  };
+  const options = {
     kafka: connectKafka({ brokers: [...brokers], clientId: "lab-watch", logger }),
     topics: [control.name, ...watched],
     name: "lab-watch",
-    context: { logger, fatal: fail },
-    onRecord: ({ topic, value }) => {
-      const event = readEvent(value);
-      if (topic === control.name) {
-        if ((event as { type?: string } | undefined)?.type === "trading_ready") ready();
-        return;
-      }
-      if (topic === deadLetterTopic) {
-        progress.deadLetters++;
-        return;
-      }
-      const stage = stageOf(topic);
-      if (event === undefined || stage === undefined || isCanary(event)) return;
-      progress[stage]++;
-      if (stage === "ingested" && hasCanonicalForm(event)) progress.toNormalize++;
-    },
-  });
-  return { progress, tradingReady, failed, stop: () => follower.stop() };
+    onRecord,
+  };
+  let isStopped = false;
+  let restartsLeft = mostRestarts;
+  /** Follows from the beginning, and again when a lone broker that is busy made kafkajs give up. */
+  const follow = async (): Promise<Follower> => {
+    Object.assign(progress, nothingSeen);
+    const fatal = (error: unknown): void => {
+      if (isStopped || restartsLeft-- <= 0 || !foundNoCoordinator(error)) return fail(error);
+      follower = follower.then(
+        (former) => former.stop().then(follow),
+        () => follow(),
+      );
+      follower.catch(fail);
+    };
+    return followTopics({ ...options, context: { logger, fatal } });
+  };
+  let follower = follow();
+  for (let awaited: Promise<Follower> | undefined; awaited !== follower;) {
+    awaited = follower;
+    await awaited.catch((error: unknown) => {
+      // Otherwise it was begun anew.
+      if (awaited === follower) throw error;
+    });
+  }
+  const stop = async (): Promise<void> => {
+    isStopped = true;
+    await (await follower).stop();
+  };
+  return { progress, tradingReady, failed, stop };
 }
