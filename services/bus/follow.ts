@@ -18,7 +18,7 @@ export interface FollowOptions {
   name: string;
   /** With `health`, a reader that no broker answers for five minutes makes the service unhealthy. */
   context: Pick<ServiceContext, "fatal" | "logger"> & Partial<Pick<ServiceContext, "health">>;
-  /** Called for every record, in order within a partition. Throwing is fatal. */
+  /** Called once for every record, in order within a partition. Throwing is fatal. */
   onRecord(record: ReceivedRecord): void;
   /** How long a broker may hold an empty fetch, in milliseconds: the price of idling against the time to stop. Default 100. */
   maxWaitTimeInMs?: number;
@@ -44,6 +44,8 @@ export async function followTopics(options: FollowOptions): Promise<Follower> {
   await admin.connect();
   /** Offsets still to be reached, by `topic partition`. */
   const ends = new Map<string, bigint>();
+  /** The offset after the last record that was handed over, by `topic partition`. */
+  const next = new Map<string, bigint>();
   try {
     for (const topic of topics) {
       for (const { partition, low, high } of await topicOffsets(admin, topic)) {
@@ -100,13 +102,19 @@ export async function followTopics(options: FollowOptions): Promise<Follower> {
       autoCommit: false,
       eachBatch: async ({ batch }) => {
         const { topic, partition, messages } = batch;
+        const name = `${topic} ${partition}`;
         try {
-          for (const message of messages) options.onRecord(received(topic, partition, message));
+          for (const message of messages) {
+            const offset = BigInt(message.offset);
+            // Without a position of its own, a consumer that kafkajs restarts begins at the beginning again.
+            if (offset < (next.get(name) ?? 0n)) continue;
+            options.onRecord(received(topic, partition, message));
+            next.set(name, offset + 1n);
+          }
         } catch (error) {
           fatal(error);
           return;
         }
-        const name = `${topic} ${partition}`;
         const end = ends.get(name);
         if (end !== undefined && BigInt(batch.lastOffset()) + 1n >= end) {
           ends.delete(name);
