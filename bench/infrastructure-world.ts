@@ -8,12 +8,13 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseAllDocuments } from "yaml";
-import { type LabEndpoints, labStackConfiguration } from "../lab/day/stack-config.ts";
+import { labStackConfiguration } from "../lab/day/stack-config.ts";
 import { labDirectories, projectDirectory } from "../lab/directories.ts";
 import { destroy, type EngineEvent, type EngineOptions, up } from "../lab/engine/index.ts";
 import { startHetzner, type StageSpan } from "../lab/hetzner/index.ts";
 import { ModelCluster } from "../lab/model-time/cluster.ts";
 import { ModelClock, standingStill } from "../lab/model-time/model-clock.ts";
+import { nobodyThere } from "../lab/nobody-there.ts";
 import { startObjectStore } from "../lab/objectstore/index.ts";
 
 /** A stage with its times in model ms since the begin of the `up`. */
@@ -42,29 +43,6 @@ export interface InfrastructureRun {
   stages: TimedStage[];
   destroyStages: TimedStage[];
 }
-
-/** Nobody answers there: no service runs. */
-const nobodyThere: Pick<LabEndpoints, "kafka" | "alpaca" | "near"> = {
-  kafka: { brokers: ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"] },
-  alpaca: {
-    stream: "ws://127.0.0.1:1/stream",
-    updates: "ws://127.0.0.1:1/updates",
-    rest: "http://127.0.0.1:1",
-    keyId: "made-up-key",
-    secret: "made-up-secret",
-    symbols: ["AAPL"],
-    requestsPerMinute: 200,
-  },
-  near: {
-    ws: "ws://127.0.0.1:1/ws",
-    rpc: "http://127.0.0.1:1/rpc",
-    token: "made-up-token",
-    salt: "252812b3",
-    signerId: "made-up.near",
-    // A throwaway key that belongs to nobody: 64 bytes of zeros in base58.
-    privateKey: `ed25519:${"1".repeat(64)}`,
-  },
-};
 
 /** What Argo CD finds in Git. */
 function objectsInGit(): object[] {

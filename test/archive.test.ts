@@ -22,7 +22,8 @@ import { prepareDay } from "../services/archive/prepare-day.ts";
 import { type GateOptions, type GateOutcome, passGate } from "../services/archive/seal-gate.ts";
 import { toInstant } from "../services/core/time.ts";
 import type { TestCluster } from "./archive/cluster.ts";
-import { type Program, startProgram, until } from "./archive/processes.ts";
+import { type Program, startProgram } from "./archive/processes.ts";
+import { until } from "./until.ts";
 import { ArchiveWorld, newClusterId } from "./archive/world.ts";
 
 let world: ArchiveWorld;

@@ -26,7 +26,7 @@ import type { ExecuteTrade, TradeResult } from "../services/core/trading.ts";
 import { journalRecord } from "../services/execution/journal.ts";
 import { riskVariables } from "../services/execution/risk.ts";
 import { startExecutor } from "../services/execution/service.ts";
-import { until } from "./pipeline-world.ts";
+import { until } from "./until.ts";
 
 const venueName = "near-intents";
 const partitions = [0, 1, 2];

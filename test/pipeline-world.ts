@@ -5,7 +5,6 @@ import path from "node:path";
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Admin } from "kafkajs";
-import { setTimeout as delay } from "node:timers/promises";
 import { startKafka, type LabKafka } from "../lab/kafka/index.ts";
 import { startAlpaca, type LabAlpaca } from "../lab/venues/alpaca/index.ts";
 import { startNear, type LabNear } from "../lab/venues/near/index.ts";
@@ -48,21 +47,6 @@ const services = {
 } as const;
 export type ServiceName = keyof typeof services;
 export const serviceNames = Object.keys(services) as ServiceName[];
-
-/** Waits until `condition` gives something true. @throws Error after `deadlineMs`, naming `what`. */
-export async function until<Value>(
-  what: string,
-  condition: () => Value | Promise<Value>,
-  deadlineMs = 60_000,
-): Promise<NonNullable<Value>> {
-  const end = Date.now() + deadlineMs;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`not in ${deadlineMs / 1000} s: ${what}`);
-    await delay(20);
-  }
-}
 
 /** See the module's description. */
 export class PipelineWorld {

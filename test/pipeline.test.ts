@@ -14,7 +14,8 @@ import type { ReceivedRecord } from "../services/bus/record.ts";
 import { decodeEvent, type PayloadOf, type EventType } from "../services/core/events.ts";
 import type { Event } from "../services/core/envelope.ts";
 import { createLogger } from "../services/core/log.ts";
-import { businessDate, PipelineWorld, serviceNames, until, type ServiceName } from "./pipeline-world.ts";
+import { businessDate, PipelineWorld, serviceNames, type ServiceName } from "./pipeline-world.ts";
+import { until } from "./until.ts";
 
 const clusterId = "cGlwZWxpbmUtdGVzdC0wMQ";
 

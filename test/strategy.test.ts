@@ -8,7 +8,8 @@ import { readControl } from "../services/bus/control.ts";
 import { behindEnd } from "../services/bus/log-end.ts";
 import { decodeEvent } from "../services/core/events.ts";
 import { inputEvent, recordOf } from "../services/strategies/testing.ts";
-import { PipelineWorld, until } from "./pipeline-world.ts";
+import { PipelineWorld } from "./pipeline-world.ts";
+import { until } from "./until.ts";
 
 let world: PipelineWorld;
 before(async () => {

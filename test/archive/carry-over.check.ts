@@ -20,7 +20,8 @@ import { riskVariables } from "../../services/execution/risk.ts";
 import { closingVariables, startExecutor } from "../../services/execution/service.ts";
 import { alpacaExecutionVariables, openAlpacaVenue } from "../../services/venues/alpaca/execute.ts";
 import type { TestCluster } from "./cluster.ts";
-import { startProgram, until } from "./processes.ts";
+import { until } from "../until.ts";
+import { startProgram } from "./processes.ts";
 import { ArchiveWorld } from "./world.ts";
 
 const logger = pino({ level: "silent" });

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { openArchive, verifyArchive } from "../../services/archive/index.ts";
 import type { TestCluster } from "./cluster.ts";
-import { until } from "./processes.ts";
+import { until } from "../until.ts";
 import { seed, startRandom } from "./random.ts";
 import { ArchiveWorld } from "./world.ts";
 

@@ -9,7 +9,7 @@ import type { SeenRequest } from "../../lab/objectstore/index.ts";
 import { sealRequestSchema } from "../../services/archive/documents.ts";
 import { verifyArchive } from "../../services/archive/index.ts";
 import type { TestCluster } from "./cluster.ts";
-import { until } from "./processes.ts";
+import { until } from "../until.ts";
 import { seed, startRandom } from "./random.ts";
 import { ArchiveWorld } from "./world.ts";
 

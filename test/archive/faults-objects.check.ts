@@ -5,7 +5,7 @@ import { type Manifest, manifestChecksum } from "../../services/archive/document
 import { type ClusterArchive, verifyArchive } from "../../services/archive/index.ts";
 import type { TestCluster } from "./cluster.ts";
 import { type Program, startProgram } from "./processes.ts";
-import { until } from "./processes.ts";
+import { until } from "../until.ts";
 import { ArchiveWorld, newClusterId } from "./world.ts";
 
 let world: ArchiveWorld;

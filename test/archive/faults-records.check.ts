@@ -10,7 +10,8 @@ import { newEvent } from "../../services/core/events.ts";
 import { derivedEventId } from "../../services/core/ids.ts";
 import type { JournalEntry } from "../../services/core/trading.ts";
 import type { TestCluster } from "./cluster.ts";
-import { type Program, until } from "./processes.ts";
+import { until } from "../until.ts";
+import { type Program } from "./processes.ts";
 import { ArchiveWorld } from "./world.ts";
 
 let world: ArchiveWorld;

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
+import { until } from "../until.ts";
 
 const root = path.join(import.meta.dirname, "../..");
 
@@ -26,21 +26,6 @@ export interface Program {
   kill(): Promise<void>;
   /** SIGTERM, and waits until it is gone. */
   stop(): Promise<Ended>;
-}
-
-/** Waits until `condition` gives something true. @throws Error after `deadlineMs`, naming `what`. */
-export async function until<Value>(
-  what: string,
-  condition: () => Value | Promise<Value>,
-  deadlineMs = 60_000,
-): Promise<NonNullable<Value>> {
-  const end = performance.now() + deadlineMs;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    if (performance.now() > end) throw new Error(`not in ${deadlineMs / 1_000} s: ${what}`);
-    await delay(20);
-  }
 }
 
 /** Everything that {@link startProgram} started and that still runs. */

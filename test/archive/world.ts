@@ -17,7 +17,8 @@ import { type ClusterArchive, openArchive } from "../../services/archive/index.t
 import { connectKafka } from "../../services/bus/kafka.ts";
 import { toInstant } from "../../services/core/time.ts";
 import { type AnswersDrains, answerDrains } from "./drains.ts";
-import { endPrograms, until } from "./processes.ts";
+import { until } from "../until.ts";
+import { endPrograms } from "./processes.ts";
 import { TestCluster } from "./cluster.ts";
 
 /** The one business date of the checks: clusters on it differ by their ids. */

@@ -10,7 +10,8 @@ import type { Bundle } from "./kills-bundle.ts";
 import type { KillableCommand } from "./kills-child.ts";
 import { killMoment, type Lengths, Randomness } from "./kills-random.ts";
 import { type ChildEnd, type KillMoment, runCommand, Ticks } from "./kills-run.ts";
-import { InfrastructureWorld, until } from "./world.ts";
+import { until } from "../until.ts";
+import { InfrastructureWorld } from "./world.ts";
 
 /** Arguments of {@link KillRound.start}. */
 export interface RoundArguments {

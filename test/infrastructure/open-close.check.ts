@@ -11,7 +11,8 @@ import { closeCluster } from "../../ops/cluster/close.ts";
 import { openCluster, OpenFailedError, type OpenOptions } from "../../ops/cluster/open.ts";
 import { type ClusterParts, openParts } from "../../ops/cluster/parts.ts";
 import { RefusedError } from "../../ops/run.ts";
-import { InfrastructureWorld, startBucket, until, type WorldOptions } from "./world.ts";
+import { until } from "../until.ts";
+import { InfrastructureWorld, startBucket, type WorldOptions } from "./world.ts";
 
 let store: LabObjectStore;
 before(async () => {

@@ -12,11 +12,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import {
-  type LabEndpoints,
-  labStackConfiguration,
-  type StackConfiguration,
-} from "../../lab/day/stack-config.ts";
+import { labStackConfiguration, type StackConfiguration } from "../../lab/day/stack-config.ts";
 import { labDirectories, projectDirectory } from "../../lab/directories.ts";
 import {
   DeploymentFailedError,
@@ -37,27 +33,14 @@ import {
   startFaults,
   startObjectStore,
 } from "../../lab/objectstore/index.ts";
+import { nobodyThere } from "../../lab/nobody-there.ts";
 import { documents } from "../../services/archive/layout.ts";
 import { type ClusterArchive, openArchive, verifyArchive } from "../../services/archive/index.ts";
 import { ClusterInside } from "./cluster-inside.ts";
+import { until } from "../until.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "infrastructure-check-"));
 process.once("exit", () => rmSync(root, { recursive: true, force: true }));
-
-/** Waits until `condition` gives something true. @throws Error after `deadlineMs`, naming `what`. */
-export async function until<Value>(
-  what: string,
-  condition: () => Value | Promise<Value>,
-  deadlineMs = 60_000,
-): Promise<NonNullable<Value>> {
-  const end = performance.now() + deadlineMs;
-  for (;;) {
-    const value = await condition();
-    if (value) return value;
-    if (performance.now() > end) throw new Error(`not in ${deadlineMs / 1_000} s: ${what}`);
-    await delay(20);
-  }
-}
 
 /**
  * The engine's time in these checks: providers' pauses (between looks at an action, before a repetition or a dial) pass
@@ -347,26 +330,3 @@ export class InfrastructureWorld {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 }
-
-/** The parts of a lab that infrastructure alone never reaches: addresses at which nobody listens. */
-const nobodyThere: Pick<LabEndpoints, "kafka" | "alpaca" | "near"> = {
-  kafka: { brokers: ["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"] },
-  alpaca: {
-    stream: "ws://127.0.0.1:1/stream",
-    updates: "ws://127.0.0.1:1/updates",
-    rest: "http://127.0.0.1:1",
-    keyId: "made-up-key",
-    secret: "made-up-secret",
-    symbols: ["AAPL"],
-    requestsPerMinute: 200,
-  },
-  near: {
-    ws: "ws://127.0.0.1:1/ws",
-    rpc: "http://127.0.0.1:1/rpc",
-    token: "made-up-token",
-    salt: "252812b3",
-    signerId: "made-up.near",
-    // A throwaway key that belongs to nobody: 64 bytes of zeros in base58.
-    privateKey: `ed25519:${"1".repeat(64)}`,
-  },
-};
