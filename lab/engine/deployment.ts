@@ -17,14 +17,14 @@ import { Registry } from "./registry.ts";
 import { about, type Run } from "./run.ts";
 import type { Declared, ResourceRecord } from "./state.ts";
 import { rootStackType } from "./urn.ts";
+import { UnderWay } from "./under-way.ts";
 
 export class Deployment implements Registrar {
   readonly #run: Run;
   readonly #registry: Registry;
   /** Deleted before their replacement in this run: their creation counts as a replacement. */
   readonly #deletedForReplacement = new Map<string, ResourceRecord>();
-  /** Operations and invokes under way. */
-  readonly #pending = new Set<Promise<unknown>>();
+  readonly #underWay = new UnderWay();
   /** When the first resource other than the stack itself was registered, in milliseconds of `performance.now()`. */
   firstRegistration: number | undefined;
 
@@ -34,21 +34,14 @@ export class Deployment implements Registrar {
   }
 
   /** Resolves when nothing is under way. */
-  async settled(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.allSettled([...this.#pending]);
-  }
-
-  #track<T>(work: Promise<T>): Promise<T> {
-    this.#pending.add(work);
-    const done = (): void => void this.#pending.delete(work);
-    work.then(done, done);
-    return work;
+  settled(): Promise<void> {
+    return this.#underWay.settled();
   }
 
   /** @throws NotAcceptingError when the run ends; the failure itself is recorded in the run */
   async register(goal: Goal): Promise<Registered> {
     if (this.#run.stopping) throw new NotAcceptingError();
-    return this.#track(this.#register(goal));
+    return this.#underWay.track(this.#register(goal));
   }
 
   async #register(goal: Goal): Promise<Registered> {
@@ -307,7 +300,7 @@ export class Deployment implements Registrar {
     if (record.type === rootStackType) {
       this.#run.emit({ kind: "outputs", outputs: masked(outputs) as PropertyMap });
     }
-    await this.#track(this.#run.parts.store.save());
+    await this.#underWay.track(this.#run.parts.store.save());
   }
 
   /** Calls a provider's function. A failure is the program's to handle. */
@@ -316,7 +309,7 @@ export class Deployment implements Registrar {
     const found = this.#run.parts.providers.forFunction(token, provider);
     if (found.invoke === undefined)
       throw new EngineError("unsupported", `${token}: this provider has no functions`);
-    return this.#track(found.invoke(token, plainMap(args), this.#run.context(this.#run.ending)));
+    return this.#underWay.track(found.invoke(token, plainMap(args), this.#run.context(this.#run.ending)));
   }
 
   /** Deletes what the program did not ask for again, and what was replaced. */

@@ -17,6 +17,7 @@ import { Registry } from "./registry.ts";
 import { about, type Run } from "./run.ts";
 import type { Declared, ResourceRecord } from "./state.ts";
 import { rootStackType } from "./urn.ts";
+import { UnderWay } from "./under-way.ts";
 
 /** What `up` would do with one resource of a provider. */
 export interface PlannedOperation {
@@ -61,7 +62,7 @@ export class Plan implements Registrar {
   readonly #resources: RegisteredResource[] = [];
   /** What would be deleted before its replacement, and is not registered again yet. */
   readonly #deletedFirst = new Map<string, ResourceRecord>();
-  readonly #pending = new Set<Promise<unknown>>();
+  readonly #underWay = new UnderWay();
   /** The stack's outputs, secrets wrapped. */
   outputs: PropertyMap = {};
 
@@ -81,15 +82,8 @@ export class Plan implements Registrar {
     return this.#resources;
   }
 
-  async settled(): Promise<void> {
-    while (this.#pending.size > 0) await Promise.allSettled([...this.#pending]);
-  }
-
-  #track<T>(work: Promise<T>): Promise<T> {
-    this.#pending.add(work);
-    const done = (): void => void this.#pending.delete(work);
-    work.then(done, done);
-    return work;
+  settled(): Promise<void> {
+    return this.#underWay.settled();
   }
 
   #find(urn: string): ResourceRecord | undefined {
@@ -118,7 +112,7 @@ export class Plan implements Registrar {
       this.#registry.enter(goal);
       for (const value of Object.values(goal.inputs)) this.#run.parts.mask.addFrom(value);
       this.#resources.push(this.#asked(urn, goal));
-      if (goal.custom) return await this.#track(this.#custom(urn, goal));
+      if (goal.custom) return await this.#underWay.track(this.#custom(urn, goal));
     } catch (error) {
       this.#fail(urn, goal, error);
     }
@@ -277,7 +271,7 @@ export class Plan implements Registrar {
     const found = providers.forFunction(token, provider);
     if (found.invoke === undefined)
       throw new EngineError("unsupported", `${token}: this provider has no functions`);
-    return this.#track(found.invoke(token, plainMap(args), this.#run.context(this.#run.ending)));
+    return this.#underWay.track(found.invoke(token, plainMap(args), this.#run.context(this.#run.ending)));
   }
 
   /** Writes down what `up` would delete at its end: what the program did not ask for, and what was replaced before. */

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { kafka as versions } from "../../components/versions.ts";
+import { pomOf } from "../maven-pom.ts";
 import { ProcessRegistry } from "../processes.ts";
 import { KafkaInstallError } from "./errors.ts";
 
@@ -27,28 +28,6 @@ interface JarSet {
   /** The pom's dependency elements, indented by four blanks. */
   dependencies: string;
 }
-
-const pomOf = (dependencies: string): string => `<?xml version="1.0" encoding="UTF-8"?>
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>lab</groupId>
-  <artifactId>kafka</artifactId>
-  <version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-${dependencies}
-  </dependencies>
-  <build>
-    <plugins>
-      <plugin>
-        <groupId>org.apache.maven.plugins</groupId>
-        <artifactId>maven-dependency-plugin</artifactId>
-        <version>3.8.1</version>
-      </plugin>
-    </plugins>
-  </build>
-</project>
-`;
 
 const logging = `    <!-- Without a binding to log4j 2 the brokers log nothing. -->
     <dependency>
@@ -121,7 +100,7 @@ async function install(
   onProgress: (line: string) => void,
   registry: ProcessRegistry | undefined,
 ): Promise<string> {
-  const pom = pomOf(jars.dependencies);
+  const pom = pomOf("kafka", jars.dependencies);
   // Another pom is another folder: a new version never mixes with an old one's jars.
   const fingerprint = createHash("sha256").update(pom).digest("hex").slice(0, 12);
   const target = path.resolve(cacheDirectory, `${jars.name}-${fingerprint}`);

@@ -8,6 +8,7 @@
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { charts } from "../../components/versions.ts";
+import { pomOf } from "../maven-pom.ts";
 import type { ProcessRegistry } from "../processes.ts";
 import { installPythonPackage } from "../python.ts";
 import { ControlPlaneUnavailableError } from "./errors.ts";
@@ -37,15 +38,7 @@ const generatorOptions = [
   ...["--target-kube", "1.16+", "--crd-api-version", "v1", "--api-versions", "v1", "--storage-version", "v1"],
 ];
 
-const pom = (version: string): string => `<?xml version="1.0" encoding="UTF-8"?>
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>lab</groupId>
-  <artifactId>strimzi-definitions</artifactId>
-  <version>1</version>
-  <packaging>pom</packaging>
-  <dependencies>
-    <dependency>
+const dependencies = (version: string): string => `    <dependency>
       <groupId>io.strimzi</groupId>
       <artifactId>api</artifactId>
       <version>${version}</version>
@@ -54,19 +47,7 @@ const pom = (version: string): string => `<?xml version="1.0" encoding="UTF-8"?>
       <groupId>io.strimzi</groupId>
       <artifactId>crd-generator</artifactId>
       <version>${version}</version>
-    </dependency>
-  </dependencies>
-  <build>
-    <plugins>
-      <plugin>
-        <groupId>org.apache.maven.plugins</groupId>
-        <artifactId>maven-dependency-plugin</artifactId>
-        <version>3.8.1</version>
-      </plugin>
-    </plugins>
-  </build>
-</project>
-`;
+    </dependency>`;
 
 /**
  * Writes `strimzi-<kind>.yaml` files into a folder.
@@ -86,7 +67,10 @@ export async function generateStrimziDefinitions(
   await chmod(java, 0o700);
   const work = path.join(target, "strimzi");
   await mkdir(work, { recursive: true });
-  await writeFile(path.join(work, "pom.xml"), pom(charts.strimzi.version));
+  await writeFile(
+    path.join(work, "pom.xml"),
+    pomOf("strimzi-definitions", dependencies(charts.strimzi.version)),
+  );
   const { registry, signal } = args;
   const shared = { directory: work, deadlineMs: 300_000, registry, signal };
   const goals = ["dependency:copy-dependencies", "-DoutputDirectory=libraries", "-DincludeScope=runtime"];
