@@ -71,12 +71,8 @@ export function closingWindow(expiresAt: number): SyncWindow {
 /**
  * What Argo CD may do: bring objects of the kinds that `k8s/` has, from this repository, into the services' namespaces.
  * Nothing for the whole cluster, no Secrets, no roles, and no Applications of its own.
- * @param windows when it does nothing by itself
  */
-export function appProject(
-  source: Pick<GitSource, "repository">,
-  windows: readonly SyncWindow[] = [],
-): AppProjectObject {
+export function appProject(source: Pick<GitSource, "repository">): AppProjectObject {
   const project: AppProjectObject = {
     apiVersion: "argoproj.io/v1alpha1",
     kind: "AppProject",
@@ -87,7 +83,6 @@ export function appProject(
       destinations: deliveredNamespaces.map((namespace) => ({ server: argoCdFacts.server, namespace })),
       clusterResourceWhitelist: [],
       namespaceResourceWhitelist: managedKinds().map(({ group, kind }) => ({ group, kind })),
-      ...(windows.length === 0 ? {} : { syncWindows: [...windows] }),
     },
   };
   return valid(AppProject, project);

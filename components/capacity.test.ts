@@ -3,9 +3,9 @@ import test from "node:test";
 import fc from "fast-check";
 import {
   type CapacityPrices,
-  chooseCapacity,
   excludes,
   exclusionOf,
+  firstChoice,
   NoCapacityError,
   nextChoices,
   rankCapacity,
@@ -15,6 +15,8 @@ import { nodePlansOf } from "./nodes.ts";
 import { profiles } from "./profile.ts";
 import { describeChoice } from "./resolve-capacity.ts";
 import { defaultAnswers, serverType } from "./testing/recording.ts";
+
+const chooseCapacity = (...args: Parameters<typeof rankCapacity>) => firstChoice(rankCapacity(...args));
 
 const wishes = {
   locations: ["fsn1", "nbg1", "hel1"],

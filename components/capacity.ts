@@ -270,11 +270,6 @@ export function firstChoice(ranking: Ranking): RankedChoice {
   return first;
 }
 
-/** The first of {@link rankCapacity}'s choices. @throws NoCapacityError naming every location, type and reason */
-export function chooseCapacity(...args: Parameters<typeof rankCapacity>): RankedChoice {
-  return firstChoice(rankCapacity(...args));
-}
-
 /**
  * What comes after the first choice when servers of one of its roles cannot be had.
  * @returns by role: what to exclude, and the choice that follows then, if any

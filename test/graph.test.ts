@@ -18,6 +18,7 @@ import { parse } from "yaml";
 import { closingWindow } from "../components/argocd-objects.ts";
 import { preview, propertyChanges, type PropertyMap, type RegisteredResource } from "../lab/engine/index.ts";
 import { type Hetzner, startHetzner } from "../lab/hetzner/index.ts";
+import { madeUpSecrets } from "./made-up-secrets.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
 const accepting = process.env["TRADING_GRAPH"] === "accept";
@@ -28,17 +29,6 @@ const graphs: readonly { name: string; stack: string; config: Readonly<Record<st
   { name: "prod", stack: "prod", config: {} },
   { name: "single-node", stack: "dev", config: { "trading:profile": "single-node" } },
 ];
-
-/** Made up, of the form that the configuration demands. */
-const secrets: Readonly<Record<string, string>> = {
-  "trading:archiveAccessKeyId": "archive-access-key-id",
-  "trading:archiveSecretAccessKey": "archive-secret-access-key",
-  "trading:alpacaKeyId": "alpaca-key-id",
-  "trading:alpacaSecretKey": "alpaca-secret-key",
-  "trading:nearRelayToken": "near-relay-token",
-  "trading:nearSignerId": "solver.near",
-  "trading:nearPrivateKey": `ed25519:${"1".repeat(64)}`,
-};
 
 let hetzner: Hetzner;
 let directory = "";
@@ -62,7 +52,7 @@ function configurationOf(stack: string, differing: Readonly<Record<string, strin
     "trading:hcloudEndpoint": hetzner.endpoint,
     // The lab's engine knows Kubernetes objects only as files; a preview writes none.
     "trading:kubernetesRenderDirectory": "rendered",
-    ...secrets,
+    ...madeUpSecrets,
     "trading:hcloudToken": hetzner.token,
     ...differing,
   };
@@ -117,7 +107,7 @@ async function readGraph(
     projectDirectory: repository,
     stack,
     config,
-    secretKeys: ["trading:hcloudToken", ...Object.keys(secrets)],
+    secretKeys: ["trading:hcloudToken", ...Object.keys(madeUpSecrets)],
     stateFile: path.join(directory, `${stack}.json`),
     passphrase: "no state is written",
   });

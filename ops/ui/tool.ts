@@ -27,11 +27,11 @@ export interface ToolArguments {
   onReady: () => void;
   /** Ends the program. */
   signal: AbortSignal;
-  /** How long (ms) it may take until the port answers. Default: 60,000. */
-  readyWithinMs?: number;
 }
 
 const pollMs = 100;
+/** How long it may take until the port answers. */
+const readyWithinMs = 60_000;
 /** A program that was asked to end and does not is killed then. */
 const killAfterMs = 5_000;
 
@@ -71,7 +71,7 @@ export function demandFreePort(port: number): Promise<void> {
  * @throws UsageError as above; ToolError when the program ends by itself or the page does not come
  */
 export async function serveWith(args: ToolArguments): Promise<void> {
-  const { name, signal, port, readyWithinMs = 60_000 } = args;
+  const { name, signal, port } = args;
   demandOnPath(name, args.source, args.environment["PATH"] ?? "");
   await demandFreePort(port);
   signal.throwIfAborted();

@@ -30,17 +30,7 @@ import {
   startControlPlane,
 } from "../../lab/kubernetes/index.ts";
 import { quickClock } from "../infrastructure/world.ts";
-
-/** Made up, of the form that the configuration demands. */
-const secrets: Readonly<Record<string, string>> = {
-  "trading:archiveAccessKeyId": "archive-access-key-id",
-  "trading:archiveSecretAccessKey": "archive-secret-access-key",
-  "trading:alpacaKeyId": "alpaca-key-id",
-  "trading:alpacaSecretKey": "alpaca-secret-key",
-  "trading:nearRelayToken": "near-relay-token",
-  "trading:nearSignerId": "solver.near",
-  "trading:nearPrivateKey": `ed25519:${"1".repeat(64)}`,
-};
+import { madeUpSecrets } from "../made-up-secrets.ts";
 
 /** A real API server on a busy machine takes longer than a played one. */
 const latency = latencyModel("fast", { deadline_wait_for_crds: 120_000 });
@@ -143,10 +133,10 @@ export class ClusterWorld {
         "trading:kubernetesRenderDirectory": path.join(this.#directory, "rendered"),
         "trading:profile": this.profile,
         "trading:ssh": JSON.stringify({ port: this.#hetzner.sshPort }),
-        ...secrets,
+        ...madeUpSecrets,
         ...config,
       },
-      secretKeys: ["trading:hcloudToken", ...Object.keys(secrets)],
+      secretKeys: ["trading:hcloudToken", ...Object.keys(madeUpSecrets)],
       stateFile: path.join(this.#directory, "state.json"),
       passphrase: "throwaway",
       clock: quickClock(),
