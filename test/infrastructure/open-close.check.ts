@@ -348,7 +348,7 @@ test(
   "what is gone though the state knows it: open makes it again, but no server of an opened cluster",
   { timeout: 200_000 },
   () =>
-    scene({}, async ({ world, with: run }) => {
+    scene({}, async ({ world, notes, with: run }) => {
       const { hetzner } = world;
       const [rule = ""] = hetzner.faults.add({
         rules: [
@@ -375,13 +375,15 @@ test(
       const [group] = hetzner.project.placementGroups();
       await ask("POST", `/networks/${network?.id ?? 0}/actions/delete_subnet`, { ip_range: "10.0.1.0/24" });
       await ask("DELETE", `/placement_groups/${group?.id ?? 0}`);
+      // The deletion is an action: open must not begin while it runs.
+      await until("the subnet is gone", () => hetzner.project.networks()[0]?.subnets.length === 0);
       const opened = await run(openCluster);
       await world.demandOneCluster();
       assert.deepEqual([opened.cleared, hetzner.project.networks().length], [[], 1]);
       assert.deepEqual(
         hetzner.project.networks().map(({ id }) => id),
         [network?.id],
-        "what is there stays",
+        `what is there stays; told:\n${notes.join("\n")}`,
       );
 
       const clusterId = await world.opened();
