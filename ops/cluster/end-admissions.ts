@@ -8,11 +8,17 @@ import type { ClusterParts } from "./parts.ts";
  * @throws the signal's reason alone
  */
 export async function endAdmissions(
-  { client, stack, signal, reporter }: Pick<ClusterParts, "client" | "stack" | "signal" | "reporter">,
+  {
+    client,
+    stack,
+    signal,
+    reporter,
+    now,
+  }: Pick<ClusterParts, "client" | "stack" | "signal" | "reporter" | "now">,
   patience?: Partial<AmendPatience>,
 ): Promise<void> {
   try {
-    const over = await removeExpiredAdmissions(client, stack, new Date(), { signal, patience });
+    const over = await removeExpiredAdmissions(client, stack, now(), { signal, patience });
     for (const { address, name } of over) reporter.note(`${address} (${name}) is admitted no longer`);
   } catch (error) {
     signal.throwIfAborted();

@@ -25,6 +25,8 @@ export interface ClusterParts {
   gate: GateSettings;
   reporter: Reporter;
   signal: AbortSignal;
+  /** The present moment. */
+  now: () => Date;
   close(): void;
 }
 
@@ -40,6 +42,8 @@ export interface PartsArguments {
   engine?: StackEngine;
   /** What differs from the Hetzner client's patience; tests do not wait as long. */
   patience?: Partial<HetznerPatience>;
+  /** The present moment; a rehearsal of many days brings its own. Default: the machine's clock. */
+  now?: () => Date;
 }
 
 const hetznerEndpoint = "https://api.hetzner.cloud/v1";
@@ -80,6 +84,7 @@ export async function openParts(args: PartsArguments): Promise<ClusterParts> {
     gate,
     reporter,
     signal,
+    now: args.now ?? (() => new Date()),
     close: () => archiveStore.close(),
   };
 }

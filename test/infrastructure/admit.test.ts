@@ -126,7 +126,7 @@ describe("opening and closing", () => {
     const told: string[] = [];
     const { signal } = new AbortController();
     const reporter = { note: (line: string) => void told.push(line), progress: () => undefined };
-    const parts = { client: client(), stack: "dev", signal, reporter };
+    const parts = { client: client(), stack: "dev", signal, reporter, now: () => new Date() };
     await openAdmission(parts.client, "dev", admission(1), ports, quick);
     const over = rulesOf(admission(2, { until: 1_000 }), ports);
     await parts.client.setFirewallRules(firewallId, [...rules(), ...over]);
