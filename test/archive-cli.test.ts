@@ -12,7 +12,7 @@ import { readEntry } from "../services/archive/catalogue.ts";
 import { type ArchivedRecord, type ClusterArchive, openArchive } from "../services/archive/index.ts";
 import { planPruneOf } from "../services/archive/prune.ts";
 import { documentedCode } from "./archive/documented.ts";
-import { writeSealedArchive } from "./archive/sealed-archive.ts";
+import { writeSealedArchive } from "../lab/cluster-inside/sealed-archive.ts";
 
 const root = path.join(import.meta.dirname, "..");
 const directory = mkdtempSync(path.join(tmpdir(), "archive-cli-test-"));

@@ -14,7 +14,7 @@ import { openArchive } from "../services/archive/index.ts";
 import { restore, type RestoreOptions } from "../services/archive/restore.ts";
 import { topicSettings } from "../services/bus/cluster-admin.ts";
 import { connectKafka, type Kafka } from "../services/bus/kafka.ts";
-import { writeSealedArchive } from "./archive/sealed-archive.ts";
+import { writeSealedArchive } from "../lab/cluster-inside/sealed-archive.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "restore-test-"));
 const registry = new ProcessRegistry(path.join(directory, "processes"));

@@ -23,7 +23,7 @@ import type { TestCluster } from "./cluster.ts";
 import { until } from "../until.ts";
 import { type Program, startProgram } from "./processes.ts";
 import { dayMs, daySettings, playDay } from "./replay-day.ts";
-import { writeSealedArchive } from "./sealed-archive.ts";
+import { writeSealedArchive } from "../../lab/cluster-inside/sealed-archive.ts";
 import { ArchiveWorld, cacheDirectory, newClusterId } from "./world.ts";
 
 const events = 3_000;

@@ -1,7 +1,7 @@
 /**
  * The world of the infrastructure's checks: an account at the simulated Hetzner Cloud, a real S3 server behind a proxy
  * that can be told to fail, and the whole unmodified program of a stack, hosted by the lab's engine. What runs inside the
- * cluster is simulated, see cluster-inside.ts; nothing here needs Kafka, Java or root. An `up` takes some seconds.
+ * cluster is simulated, see lab/cluster-inside; nothing here needs Kafka, Java or root. An `up` takes some seconds.
  *
  *   const store = await startBucket();                       // one for all tests of a file
  *   const world = await InfrastructureWorld.start({ store, faults: { rules: [...] } });
@@ -36,7 +36,7 @@ import {
 import { nobodyThere } from "../../lab/nobody-there.ts";
 import { documents } from "../../services/archive/layout.ts";
 import { type ClusterArchive, openArchive, verifyArchive } from "../../services/archive/index.ts";
-import { ClusterInside } from "./cluster-inside.ts";
+import { ClusterInside } from "../../lab/cluster-inside/cluster-inside.ts";
 import { until } from "../until.ts";
 
 const root = mkdtempSync(path.join(tmpdir(), "infrastructure-check-"));

@@ -9,13 +9,13 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { pino } from "pino";
-import { resolveEnvironment } from "../../lab/workloads/environment.ts";
-import { readObjects } from "../../lab/workloads/objects.ts";
+import { resolveEnvironment } from "../workloads/environment.ts";
+import { readObjects } from "../workloads/objects.ts";
 import { type ClusterArchive, openArchive } from "../../services/archive/index.ts";
 import type { Manifest } from "../../services/archive/documents.ts";
 import type { ArchivedRecord } from "../../services/archive/line.ts";
 import { answerSealRequests } from "../../services/archive/seal-requests.ts";
-import { writeOpened, writeSealedArchive } from "../archive/sealed-archive.ts";
+import { writeOpened, writeSealedArchive } from "./sealed-archive.ts";
 
 /** How seal requests are met: with a seal, with a refusal, or not at all (an archiver that is gone). */
 export type SealConduct = "seals" | "refuses" | "silent";
