@@ -17,9 +17,9 @@ import { parseAllDocuments } from "yaml";
 import { charts } from "../../components/versions.ts";
 import { ProcessRegistry } from "../processes.ts";
 import type { KubernetesObject } from "./api.ts";
-import { ControlPlaneUnavailableError } from "./errors.ts";
+import { ControlPlaneError } from "./errors.ts";
 import type { InstallArguments } from "./install.ts";
-import { runTool } from "./run-tool.ts";
+import { goUnavailable, runTool } from "./run-tool.ts";
 import { generateStrimziDefinitions } from "./strimzi-definitions.ts";
 
 /** A Go module of which only some files are wanted. */
@@ -77,7 +77,8 @@ const downloadDeadlineMs = 300_000;
 /**
  * Makes the definitions available; does nothing when they are already there.
  * @returns CustomResourceDefinition objects.
- * @throws ControlPlaneUnavailableError when they cannot be fetched or generated, with the tools' own words.
+ * @throws ControlPlaneUnavailableError when this machine cannot fetch them, ControlPlaneError when they are not what is pinned
+ *   or cannot be generated; with the tools' own words.
  */
 export async function installDefinitions(args: InstallArguments): Promise<KubernetesObject[]> {
   const pins = { definitionModules, strimzi: charts.strimzi.version };
@@ -126,12 +127,13 @@ async function copyFiles(
     environment: { GOWORK: "off", GOTOOLCHAIN: "local", GOFLAGS: "" },
     deadlineMs: downloadDeadlineMs,
     install: "Install Go 1.26 or newer: https://go.dev/dl.",
+    unavailable: goUnavailable,
     registry,
     signal,
   });
   const downloaded = JSON.parse(told) as { Dir: string; Sum: string };
   if (downloaded.Sum !== sum) {
-    throw new ControlPlaneUnavailableError(
+    throw new ControlPlaneError(
       `Go module ${module} ${version}: its sum is ${downloaded.Sum}, expected ${sum} (lab/kubernetes/definitions.ts). ` +
         "When the version was raised, put the new sum there.",
     );

@@ -11,7 +11,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promise
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { ProcessRegistry } from "../processes.ts";
-import { runTool } from "./run-tool.ts";
+import { goUnavailable, runTool, type Tool } from "./run-tool.ts";
 
 const sources = fileURLToPath(new URL("control-plane", import.meta.url));
 
@@ -70,7 +70,8 @@ async function found(target: string): Promise<ControlPlaneBinaries | undefined> 
 
 /**
  * Makes the control plane's binary available; does nothing when it is already there.
- * @throws ControlPlaneUnavailableError when Go is missing, or modules cannot be fetched or built, with Go's own words.
+ * @throws ControlPlaneUnavailableError when Go is missing or too old, or modules cannot be fetched; ControlPlaneError when it does
+ *   not compile; with Go's own words.
  */
 export async function installControlPlane(args: InstallArguments): Promise<ControlPlaneBinaries> {
   const { cacheDirectory, onProgress = () => undefined } = args;
@@ -93,7 +94,10 @@ export async function installControlPlane(args: InstallArguments): Promise<Contr
 
 async function build(args: InstallArguments & { onProgress: (line: string) => void }, partial: string) {
   const registry = args.registry ?? new ProcessRegistry(path.join(args.cacheDirectory, "processes"));
-  const go = (goArgs: readonly string[], onLine?: (line: string) => void) =>
+  const go = (
+    goArgs: readonly string[],
+    differs: Partial<Pick<Tool, "onLine" | "unavailable">> = {},
+  ): Promise<string> =>
     runTool({
       name: "control-plane-build",
       // Behind everything else that this machine does.
@@ -106,11 +110,13 @@ async function build(args: InstallArguments & { onProgress: (line: string) => vo
       install: goHint,
       registry,
       signal: args.signal,
-      ...(onLine === undefined ? {} : { onLine }),
+      ...differs,
     });
   args.onProgress(`building Kubernetes ${kubernetesVersion} from Go modules (about five minutes, once)`);
   const began = performance.now();
-  const packages = (await go(["list", "-mod=readonly", "-deps", "."])).trim().split("\n").length;
+  // Fetches every module that is needed; what comes after works with what is there.
+  const listed = await go(["list", "-mod=readonly", "-deps", "."], { unavailable: goUnavailable });
+  const packages = listed.trim().split("\n").length;
   let compiled = 0;
   let toldAt = began;
   const version = "k8s.io/component-base/version";
@@ -129,13 +135,15 @@ async function build(args: InstallArguments & { onProgress: (line: string) => vo
       path.join(partial, "control-plane"),
       ".",
     ],
-    () => {
-      compiled++;
-      if (performance.now() - toldAt < progressEveryMs) return;
-      toldAt = performance.now();
-      args.onProgress(
-        `Kubernetes: ${compiled} of at most ${packages} packages compiled after ${Math.round((toldAt - began) / 1000)} s`,
-      );
+    {
+      onLine: () => {
+        compiled++;
+        if (performance.now() - toldAt < progressEveryMs) return;
+        toldAt = performance.now();
+        args.onProgress(
+          `Kubernetes: ${compiled} of at most ${packages} packages compiled after ${Math.round((toldAt - began) / 1000)} s`,
+        );
+      },
     },
   );
   const kwok = (await go(["list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"])).trim();

@@ -1,7 +1,7 @@
 /** Runs a tool that fetches or builds something for the control plane, within a deadline. */
 import { once } from "node:events";
 import type { ProcessRegistry } from "../processes.ts";
-import { ControlPlaneUnavailableError } from "./errors.ts";
+import { ControlPlaneError, ControlPlaneUnavailableError } from "./errors.ts";
 
 export interface Tool {
   /** For people, and in the list of running processes. */
@@ -13,6 +13,11 @@ export interface Tool {
   deadlineMs: number;
   /** What to do when the command is not there at all. */
   install: string;
+  /**
+   * By what its words show, when it fails, that this machine cannot have it: it is not there, or too old, or what it fetches
+   * cannot be reached. A tool with this may also be late for that reason. Default: nothing; every failure is an error of ours.
+   */
+  unavailable?: RegExp;
   registry: ProcessRegistry;
   /** Ends the tool early. */
   signal?: AbortSignal | undefined;
@@ -20,12 +25,26 @@ export interface Tool {
   onLine?: (line: string) => void;
 }
 
+/** By what Go and Maven say that a registry cannot be reached. A version or sum that a registry does not know is an error of ours. */
+const unreachable =
+  /dial tcp|no such host|connection (refused|reset)|i\/o timeout|TLS handshake|Bad Gateway|Service Unavailable|Gateway Time-?out|Too Many Requests|Unknown host|Connect(ion)? timed out|Could not transfer artifact/i;
+
+/** {@link Tool.unavailable} of a `go` that fetches modules; `nice` says the second, Go itself the third. */
+export const goUnavailable = new RegExp(
+  `${unreachable.source}|nice: .*No such file or directory|requires go >= `,
+  "i",
+);
+
+/** {@link Tool.unavailable} of Maven. */
+export const mavenUnavailable = unreachable;
+
 /** Lines of a tool's last words that go into an error. */
 const lastWords = 15;
 
 /**
  * @returns what the tool wrote to its standard output.
- * @throws ControlPlaneUnavailableError when it cannot be started, is late or fails, with its last words.
+ * @throws ControlPlaneUnavailableError when it cannot be started or this machine cannot have it, ControlPlaneError when it fails
+ *   otherwise; with its last words.
  */
 export async function runTool(tool: Tool): Promise<string> {
   const environment = { ...process.env, ...tool.environment };
@@ -65,11 +84,11 @@ export async function runTool(tool: Tool): Promise<string> {
   if (code === 0) return output;
   tool.signal?.throwIfAborted();
   const how = code === "ended" ? `not done after ${tool.deadlineMs / 1_000} s` : `exit code ${code}`;
-  throw new ControlPlaneUnavailableError(
-    `${tool.name}: \`${tool.command} ${tool.args.slice(0, 4).join(" ")} …\` failed (${how}). It said:\n  ` +
-      [...said, rest, output.trim()]
-        .filter((line) => line !== "")
-        .slice(-lastWords)
-        .join("\n  "),
-  );
+  const words = [...said, rest, output.trim()].filter((line) => line !== "").slice(-lastWords);
+  const message = `${tool.name}: \`${tool.command} ${tool.args.slice(0, 4).join(" ")} …\` failed (${how}). It said:\n  ${words.join("\n  ")}`;
+  const { unavailable } = tool;
+  const cannotBeHad = unavailable !== undefined && (code === "ended" || unavailable.test(words.join("\n")));
+  throw cannotBeHad
+    ? new ControlPlaneUnavailableError(`${message}\n${tool.install}`)
+    : new ControlPlaneError(message);
 }

