@@ -7,6 +7,10 @@ export interface Cidr {
   prefix: number;
   /** Whether the bits behind the prefix are all zero, as the Hetzner firewall demands. */
   hostBitsAreZero: boolean;
+  /** The first address as a number; bits behind the prefix do not count. */
+  first: bigint;
+  /** The last address as a number. */
+  last: bigint;
 }
 
 /** The 16-bit groups of a valid IPv6 address, or the bytes of a valid IPv4 address, as one number. */
@@ -38,6 +42,52 @@ export function parseCidr(text: string): Cidr | undefined {
   const bits = family === 4 ? 32 : 128;
   const prefix = Number(match[2]);
   if (prefix > bits) return undefined;
-  const hostBits = addressBits(match[1]) & ((1n << BigInt(bits - prefix)) - 1n);
-  return { family, prefix, hostBitsAreZero: hostBits === 0n };
+  const address = addressBits(match[1]);
+  const hostBits = (1n << BigInt(bits - prefix)) - 1n;
+  return {
+    family,
+    prefix,
+    hostBitsAreZero: (address & hostBits) === 0n,
+    first: address & ~hostBits,
+    last: address | hostBits,
+  };
+}
+
+/** Where hosts of the internet have their addresses: all of IPv4, and what IPv6 has given out (RFC 4291: 2000::/3). */
+const internet = {
+  4: { first: 0n, last: (1n << 32n) - 1n },
+  6: { first: 1n << 125n, last: (1n << 126n) - 1n },
+} as const;
+
+/**
+ * A set of networks is as good as the whole internet when it covers more than this part of it, as one divided by the
+ * number. No organisation has as much: the largest holds 13 of the 256 networks of length 8.
+ */
+const partOfInternet = 16n;
+
+/**
+ * Whether networks together cover so much of the internet that they are no limit: more than a sixteenth of IPv4, or of
+ * IPv6's global addresses. Counted as a union, so that neither halves (`0.0.0.0/1` and `128.0.0.0/1`) nor many small
+ * pieces pass, and what is named twice counts once.
+ */
+export function coverTheInternet(networks: readonly Cidr[]): boolean {
+  return ([4, 6] as const).some((family) => {
+    const { first, last } = internet[family];
+    const clipped = networks
+      .filter((network) => network.family === family && network.first <= last && network.last >= first)
+      .map((network) => ({
+        first: network.first < first ? first : network.first,
+        last: network.last > last ? last : network.last,
+      }))
+      .sort((one, other) => (one.first < other.first ? -1 : one.first > other.first ? 1 : 0));
+    let covered = 0n;
+    let next = first;
+    for (const network of clipped) {
+      const from = network.first > next ? network.first : next;
+      if (network.last < from) continue;
+      covered += network.last - from + 1n;
+      next = network.last + 1n;
+    }
+    return covered * partOfInternet > last - first + 1n;
+  });
 }
