@@ -13,8 +13,10 @@ export interface ClusterIdentityArgs {
   businessDate?: string | undefined;
   /** Which machines there are; fixed like the others. Default: `cluster`. */
   profile?: Profile;
-  /** Hours from now to `expiresAt`. */
+  /** Hours from now to the end of the cluster, where `expiresAt` says nothing else. */
   openHours: number;
+  /** When the cluster should be gone, in epoch seconds. Default: `openHours` from now. */
+  expiresAt?: number | undefined;
   /** The present moment; tests give their own. Default: now. */
   now?: Date;
 }
@@ -62,7 +64,7 @@ export class ClusterIdentity extends pulumi.ComponentResource {
         special: false,
         keepers: {
           businessDate: args.businessDate ?? businessDateAt(now),
-          expiresAt: String(Math.floor(now.getTime() / 1000) + args.openHours * 3600),
+          expiresAt: String(args.expiresAt ?? Math.floor(now.getTime() / 1000) + args.openHours * 3600),
           ...(profile === "cluster" ? {} : { profile }),
         },
       },

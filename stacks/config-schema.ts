@@ -106,6 +106,52 @@ const risk = z.strictObject(
   },
 );
 
+/** A zone of the IANA database, by its name or a former one; no bare distance from UTC. */
+function isTimeZone(name: string): boolean {
+  if (!/^[A-Z]/i.test(name)) return false;
+  try {
+    new Intl.DateTimeFormat("en-US", { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const timeZoneAllowed = "the name of a time zone of the IANA database, such as America/New_York";
+
+/** When a stack is open; for how long is said by `openHours`. */
+const schedule = z.strictObject(
+  {
+    /** Local time at which the cluster is to be ready for trading. */
+    open: text('a time from 00:00 to 23:59 in quotes, such as "09:00"', /^([01]\d|2[0-3]):[0-5]\d$/),
+    /** Whose clocks `open` is read from, with their summer time. */
+    timeZone: z
+      .string({ error: timeZoneAllowed })
+      .refine(isTimeZone, { error: timeZoneAllowed })
+      .default("America/New_York"),
+    /** The first so many trading days of a calendar month; the others are none. Default: all. */
+    mostDaysPerMonth: whole("a whole number of days from 1 to 31", 1, 31).optional(),
+    /** On a half day it is open for so many minutes after the exchange's close at most. */
+    earlyCloseMarginMinutes: whole("a whole number of minutes from 0 to 600", 0, 600).default(120),
+    /** Minutes before `open` at which a job begins to bring the cluster up. */
+    leadMinutes: whole("a whole number of minutes from 5 to 240", 5, 240).default(30),
+    /** Minutes after closing time at which people are told if the cluster is not sealed and gone. */
+    deadlineMinutes: whole("a whole number of minutes from 15 to 720", 15, 720).default(90),
+  },
+  {
+    error:
+      "an object with open, timeZone, mostDaysPerMonth, earlyCloseMarginMinutes, leadMinutes and deadlineMinutes",
+  },
+);
+
+const instantAllowed =
+  "a moment with its zone, such as 2025-10-14T22:00:00Z, or 10 digits of epoch seconds, in quotes";
+
+/** A moment as RFC 3339 or epoch seconds, read into whole epoch seconds. */
+const instant = z
+  .union([z.iso.datetime({ offset: true }), z.string().regex(/^\d{10}$/)], { error: instantAllowed })
+  .transform((given) => (/^\d+$/.test(given) ? Number(given) : Math.floor(Date.parse(given) / 1_000)));
+
 /**
  * What differs by profile unless the configuration says otherwise.
  * A single node needs 8 GB and 3 cores (`components/placed-pods.ts` adds it up), so the brokers' types do for it.
@@ -169,6 +215,13 @@ export const valuesSchema = z.strictObject({
     .default([]),
   /** Hours from the first `up` to the label `expires-at`: 1–24. Production runs 10 hours a day (seed 000). */
   openHours: whole("a whole number of hours from 1 to 24", 1, 24).default(10),
+  /** When the stack is open on a trading day. Default: it has no hours, and commands that need them say so. */
+  schedule: schedule.optional(),
+  /**
+   * When the cluster should be gone (label `expires-at`), given for one run by `trading open`; in epoch seconds once it
+   * is read. Default: `openHours` after the first `up`. Fixed by the first `up`.
+   */
+  expiresAt: instant.optional(),
   /** Business date of the cluster. Default: the date in New York at the first `up`. */
   businessDate: z.iso.date({ error: "a date such as 2025-10-14" }).optional(),
   /** The bucket that outlives every cluster. */

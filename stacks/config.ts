@@ -33,6 +33,7 @@ export const projectName = "trading";
 const textKeys: readonly string[] = [
   "businessDate",
   "delivery",
+  "expiresAt",
   "hcloudEndpoint",
   "kubernetesRenderDirectory",
   "openOrdersAtClose",
@@ -224,6 +225,28 @@ function exclusionMistakes(values: Record<string, unknown>): ConfigMistake[] {
   );
 }
 
+/** Longest that a day may be from its beginning to its deadline: even where clocks change, the next one begins after it. */
+const longestDayMinutes = 23 * 60;
+
+/** Days must not overlap, or nobody could say which one a moment belongs to. */
+function scheduleMistakes(values: Record<string, unknown>): ConfigMistake[] {
+  const { data: schedule } = valuesSchema.shape.schedule.safeParse(values["schedule"]);
+  const { data: openHours } = valuesSchema.shape.openHours.safeParse(values["openHours"]);
+  // What is not of the right form is the schema's to refuse.
+  if (schedule === undefined || openHours === undefined) return [];
+  const { leadMinutes, deadlineMinutes } = schedule;
+  const minutes = leadMinutes + openHours * 60 + deadlineMinutes;
+  if (minutes <= longestDayMinutes) return [];
+  return [
+    {
+      key: "trading:schedule",
+      found: `${leadMinutes} leadMinutes, ${openHours} trading:openHours and ${deadlineMinutes} deadlineMinutes: ${minutes} minutes`,
+      allowed: `at most ${longestDayMinutes} minutes together, so that a day has ended before the next one begins`,
+      action: "lower trading:openHours, trading:schedule.leadMinutes or trading:schedule.deadlineMinutes",
+    },
+  ];
+}
+
 /** Rules that concern more than one key. */
 function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
   const mistakes: ConfigMistake[] = [];
@@ -235,7 +258,7 @@ function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
       action: "add trading:gitops to Pulumi.<stack>.yaml, or set trading:delivery to direct",
     });
   }
-  mistakes.push(...replicationMistakes(values), ...exclusionMistakes(values));
+  mistakes.push(...replicationMistakes(values), ...exclusionMistakes(values), ...scheduleMistakes(values));
   const networks = Array.isArray(values["adminCidrs"]) ? (values["adminCidrs"] as unknown[]) : [];
   networks.forEach((network, index) => {
     if (

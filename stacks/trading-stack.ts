@@ -48,6 +48,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     businessDate: config.businessDate,
     profile,
     openHours: config.openHours,
+    expiresAt: config.expiresAt,
   });
   const labelled = (role: string) => labels(stack, identity, role);
 
