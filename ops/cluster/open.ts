@@ -61,6 +61,8 @@ export interface OpenResult {
 export interface OpenOptions {
   /** Whether a never-opened cluster whose `up` failed stays, to be looked at; it bills. Default: false. */
   keepFailed?: boolean;
+  /** Configuration that a cluster is created with (`trading:businessDate`, `trading:expiresAt`); one that exists keeps its own. */
+  forNewCluster?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -94,7 +96,7 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
       reporter.note(`${last.choice} cannot be had (${last.reason}): taking the next choice`);
     reporter.note(`bringing up stack ${stack} with ${choice.name}`);
     try {
-      const outputs = await bringUp(parts, excluded);
+      const outputs = await bringUp(parts, excluded, options.forNewCluster);
       await endAdmissions(parts);
       const { cluster } = (await engine.state()) ?? {};
       const { clusterId = null, businessDate = null } = cluster ?? {};
@@ -151,13 +153,18 @@ function mayGoOn(
 }
 
 /** Runs `up`. @returns the outputs */
-async function bringUp(parts: ClusterParts, excluded: readonly string[]): Promise<Record<string, unknown>> {
+async function bringUp(
+  parts: ClusterParts,
+  excluded: readonly string[],
+  forNewCluster: Readonly<Record<string, string>> = {},
+): Promise<Record<string, unknown>> {
   const { engine, signal, reporter } = parts;
-  const { outputs } = await engine.up({
-    signal,
-    onEvent: engineProgress("up", reporter),
-    ...(excluded.length === 0 ? {} : { config: { "trading:excludedCapacity": JSON.stringify(excluded) } }),
-  });
+  const isNew = (await engine.state())?.cluster === undefined;
+  const config = {
+    ...(excluded.length === 0 ? {} : { "trading:excludedCapacity": JSON.stringify(excluded) }),
+    ...(isNew ? forNewCluster : {}),
+  };
+  const { outputs } = await engine.up({ signal, onEvent: engineProgress("up", reporter), config });
   return outputs;
 }
 

@@ -53,6 +53,52 @@ export const sealProgressSchema = z.object({
 });
 export type SealProgress = z.infer<typeof sealProgressSchema>;
 
+/**
+ * `trading-ready.json`: whether the cluster can trade, as far as the control topic tells. Requests cannot reach the cluster
+ * from everywhere, so what its monitor says is put where everybody who may know can read it. Written at each change.
+ */
+export const tradingReadySchema = z.object({
+  ...identityShape,
+  /** Whether canaries come through every path of the pipeline. */
+  ready: z.boolean(),
+  /** When that began, the last time; null when it never was. */
+  readyAt: instantString.nullable(),
+  /** What keeps it from being ready, one thing each; empty when it is, or when nobody has said anything yet. */
+  missing: z.array(z.string()),
+  /** Canaries that had come through when it became ready. */
+  canaries: count,
+  /** What the comparison of our books with each venue's account came to; null while that is not known. */
+  accounts: z
+    .array(
+      z.object({
+        venue: z.string().min(1),
+        /** `recorded`: the account with which the day begins; there was nothing before it to compare with. */
+        outcome: z.enum(["recorded", "matched", "mismatch"]),
+        at: instantString,
+        /** One sentence each; empty unless it is a mismatch. */
+        differences: z.array(z.string()),
+      }),
+    )
+    .nullable(),
+  /** Kill switches that are engaged; a mismatch of the account engages one. */
+  stopped: z.array(
+    z.object({
+      /** A venue, or `*` for all. */
+      scope: z.string().min(1),
+      reason: z.string(),
+      by: z.string(),
+      at: instantString,
+    }),
+  ),
+  /**
+   * By how many milliseconds the archiver's clock is ahead of the bucket's (negative: behind), as far as that is certain;
+   * null when it could not be measured.
+   */
+  clockSkewMs: z.number().nullable(),
+  updatedAt: instantString,
+});
+export type TradingReady = z.infer<typeof tradingReadySchema>;
+
 /** Something in the bucket, as stored (compressed): what a listing and a reading of it must show. */
 const storedFile = z.object({
   /** Relative to the archive's prefix. */

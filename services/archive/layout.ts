@@ -18,6 +18,7 @@ export function archivePrefix(identity: ArchiveIdentity): string {
 /** Objects beside the topics, by what they hold. Names are relative to the prefix. */
 export const documents = {
   opened: "opened.json",
+  ready: "trading-ready.json",
   sealRequest: "seal-request.json",
   sealProgress: "seal-progress.json",
   manifest: "manifest.json",
@@ -25,6 +26,27 @@ export const documents = {
   carryOver: "carry-over.json",
   pruned: "pruned.json",
 } as const;
+
+/**
+ * Folder of what a stack's clusters cost, one document a cluster. It lies beside the days and not in a cluster's prefix: a
+ * cluster that never was opened costs money too, and what was paid stays known when an archive is pruned.
+ */
+export function costFolder(stack: string): string {
+  return `${stack}/costs/`;
+}
+
+/** The key of such a document. */
+export function costKey({ stack, businessDate, clusterId }: ArchiveIdentity): string {
+  return `${costFolder(stack)}${businessDate}_${clusterId}.json`;
+}
+
+/** Reads such a key back; undefined when it is none. */
+export function parseCostKey(key: string): ArchiveIdentity | undefined {
+  const match = /^([^/]+)\/costs\/(\d{4}-\d\d-\d\d)_([^/]+)\.json$/.exec(key);
+  if (match === null) return undefined;
+  const [, stack = "", businessDate = "", clusterId = ""] = match;
+  return { stack, businessDate, clusterId };
+}
 
 /** Folder of the manifests of all generations; `manifest.json` equals the one that counts. */
 export const manifestHistory = "manifests/";

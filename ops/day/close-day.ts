@@ -1,0 +1,169 @@
+/**
+ * `trading close`: the end of the day. Around closeCluster: when to begin, what the day was and cost, and telling people. It
+ * may be killed anywhere and run again, on another machine than the one that opened.
+ */
+import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
+import { manifestSchema } from "../../services/archive/documents.ts";
+import { documents } from "../../services/archive/layout.ts";
+import type { TradingDay } from "../calendar/trading-day.ts";
+import { closeCluster, type CloseResult } from "../cluster/close.ts";
+import { describeResource, findLabelled, priceOf } from "../cluster/labelled.ts";
+import type { ClusterParts } from "../cluster/parts.ts";
+import type { Notifier } from "../notify/notifier.ts";
+import { RefusedError } from "../run.ts";
+import { type DayCalendar, describeTradingDay } from "./day-calendar.ts";
+import { recordedEngine, type Timeline } from "./timeline.ts";
+import { inWords, type Pause, realPause, waitUntil } from "./waiting.ts";
+
+/** How a day is closed. */
+export interface CloseDayOptions {
+  notifier: Notifier;
+  /** Run by a machine: waits for the closing time of the running day. Default: false, at once. */
+  scheduled?: boolean;
+  /** Asked when `scheduled`, unless `tradingDay` is given. */
+  calendar?: DayCalendar;
+  /** The day to close, when it is known already. */
+  tradingDay?: TradingDay;
+  /** Longest time before `closesAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 6 h. */
+  mostWaitMs?: number;
+  /** Default: the machine's own time. */
+  pause?: Pause;
+  /** Is told what is done to which resource. */
+  timeline?: Timeline;
+}
+
+/** What the archive holds of a cluster. */
+export interface ArchivedCluster {
+  /** `<stack>/<business-date>/<cluster-id>` */
+  cluster: string;
+  sealedAt: string;
+  generation: number;
+  totals: { topics: number; partitions: number; objects: number; records: number; bytes: number };
+  /** Records by topic. */
+  topics: { topic: string; records: number }[];
+}
+
+/** What closing a day came to, when it did not fail. */
+export interface CloseDayResult {
+  /** `too-early`: nothing was done, and nothing was to be done. */
+  outcome: "closed" | "nothing-open" | "too-early";
+  /** For people: one sentence. */
+  word: string;
+  stack: string;
+  tradingDay: TradingDay | null;
+  /** Null when nothing was done. */
+  closed: CloseResult | null;
+  /** Of every cluster that was removed and has a manifest. */
+  archived: ArchivedCluster[];
+}
+
+const hourMs = 3_600_000;
+const defaultMostWaitMs = 6 * hourMs;
+
+/**
+ * Closes the day.
+ * @throws what closeCluster throws; people are told of it, but for an interruption.
+ */
+export async function closeDay(parts: ClusterParts, options: CloseDayOptions): Promise<CloseDayResult> {
+  const { timeline, notifier } = options;
+  const recorded =
+    timeline === undefined ? parts : { ...parts, engine: recordedEngine(parts.engine, timeline) };
+  try {
+    const result = await close(recorded, options);
+    if (result.outcome !== "too-early") await notifier.beat("close");
+    return result;
+  } catch (error) {
+    if (!parts.signal.aborted) await tellFailure(parts, options, error);
+    throw error;
+  }
+}
+
+async function close(parts: ClusterParts, options: CloseDayOptions): Promise<CloseDayResult> {
+  const { stack, now, reporter } = parts;
+  const { notifier, pause = realPause, mostWaitMs = defaultMostWaitMs } = options;
+  const day = await dayOf(parts, options);
+  if (day !== undefined) {
+    const left = day.closesAt.getTime() - now().getTime();
+    if (left > mostWaitMs) {
+      const word = `too early to close ${describeTradingDay(day)}: that is in ${inWords(left)}`;
+      return { ...nothing(stack, day), outcome: "too-early", word };
+    }
+    await waitUntil(parts, day.closesAt, `the time to close ${day.date}`, pause);
+    reporter.note(`closing trading day ${describeTradingDay(day)}`);
+  }
+  const closed = await closeCluster(parts);
+  const names = [
+    ...(closed.destroyed === null ? [] : [closed.destroyed]),
+    ...closed.cleared.map(({ cluster }) => cluster),
+  ];
+  if (names.length === 0) {
+    const word = `nothing was open: nothing of stack ${stack} is at Hetzner`;
+    return { ...nothing(stack, day), outcome: "nothing-open", word, closed };
+  }
+  const archived = await archivedOf(parts, names);
+  const records = archived.reduce((sum, { totals }) => sum + totals.records, 0);
+  const word = `closed: ${[...new Set(names)].join(", ")}; ${records} records archived, nothing of stack ${stack} is left at Hetzner`;
+  await notifier.tell({
+    kind: "closed",
+    stack,
+    cluster: names[0] ?? null,
+    text: word,
+    at: now().toISOString(),
+  });
+  return { outcome: "closed", word, stack, tradingDay: day ?? null, closed, archived };
+}
+
+/** Undefined: at once. */
+async function dayOf({ now }: ClusterParts, options: CloseDayOptions): Promise<TradingDay | undefined> {
+  const { scheduled = false, calendar, tradingDay } = options;
+  return scheduled ? (tradingDay ?? (await calendar?.tradingDayAt(now()))) : tradingDay;
+}
+
+function nothing(stack: string, day: TradingDay | undefined): Omit<CloseDayResult, "outcome" | "word"> {
+  return { stack, tradingDay: day ?? null, closed: null, archived: [] };
+}
+
+/** What the manifests say; a cluster that never held data has none. @throws ArchiveStoreError, ArchiveDocumentError */
+async function archivedOf(
+  { archiveStore }: ClusterParts,
+  names: readonly string[],
+): Promise<ArchivedCluster[]> {
+  const archived: ArchivedCluster[] = [];
+  for (const cluster of new Set(names)) {
+    const [stack, businessDate, clusterId] = cluster.split("/");
+    if (stack === undefined || businessDate === undefined || clusterId === undefined) continue;
+    const archive = new ClusterArchive(archiveStore, { stack, businessDate, clusterId });
+    const manifest = await archive.read(documents.manifest, manifestSchema);
+    if (manifest === undefined) continue;
+    const { sealedAt, generation, totals } = manifest;
+    const topics = manifest.topics.map(({ topic, partitions }) => ({
+      topic,
+      records: partitions.reduce((sum, { records }) => sum + records, 0),
+    }));
+    archived.push({ cluster, sealedAt, generation, totals, topics });
+  }
+  return archived;
+}
+
+/** Never rejects: the failure itself is what the caller has to hear of. */
+async function tellFailure(
+  parts: ClusterParts,
+  { notifier }: CloseDayOptions,
+  error: unknown,
+): Promise<void> {
+  const { stack, now, client } = parts;
+  const left = await findLabelled(client, stack).catch(() => []);
+  const price = await priceOf(client, left).catch(() => undefined);
+  const servers = left.filter(({ kind }) => kind === "servers").map(describeResource);
+  await notifier.tell({
+    kind: error instanceof RefusedError ? "unsealed" : "failed",
+    stack,
+    cluster: null,
+    text:
+      `close failed: ${error instanceof Error ? error.message : String(error)}` +
+      (servers.length === 0 ? "" : `\nStill there: ${servers.join(", ")}`),
+    at: now().toISOString(),
+    pricePerHour: price?.total ?? null,
+  });
+  await notifier.beat("close", "fail");
+}

@@ -1,0 +1,260 @@
+/**
+ * `trading open`: the day's cluster, up and ready to trade. Around openCluster: when to begin, the cluster that is open
+ * already, the wait for its canaries, the clocks, the positions, and telling people. It may be killed anywhere and run again.
+ */
+import type { TradingReady } from "../../services/archive/documents.ts";
+import { newYorkDate } from "../../services/core/exchange-calendar.ts";
+import type { TradingDay } from "../calendar/trading-day.ts";
+import { closeCluster, type CloseResult } from "../cluster/close.ts";
+import { clusterName } from "../cluster/leftovers.ts";
+import { openCluster, type OpenResult } from "../cluster/open.ts";
+import type { ClusterParts } from "../cluster/parts.ts";
+import type { StackCluster } from "../engine/stack-engine.ts";
+import type { Notifier } from "../notify/notifier.ts";
+import { type ClockReading, type ClockSource, clockSources, readClocks } from "./clocks.ts";
+import { type DayCalendar, describeTradingDay } from "./day-calendar.ts";
+import { findOpenedCluster } from "./opened-cluster.ts";
+import { judgePositions, type Positions } from "./positions.ts";
+import { NotReadyError, readReadiness, waitForReady } from "./readiness.ts";
+import { recordedEngine, type Timeline } from "./timeline.ts";
+import { inWords, type Pause, realPause, waitUntil } from "./waiting.ts";
+
+/** How a day is opened. */
+export interface OpenDayOptions {
+  notifier: Notifier;
+  /** Run by a machine: begins when the calendar says, and not on other days. Default: false, at once. */
+  scheduled?: boolean;
+  /** Asked when `scheduled`, unless `tradingDay` is given. */
+  calendar?: DayCalendar;
+  /** The day to open, when it is known already. */
+  tradingDay?: TradingDay;
+  /** Longest time before `beginsAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 6 h. */
+  mostWaitMs?: number;
+  /** See openCluster. Default: false. */
+  keepFailed?: boolean;
+  /** Whether to wait until the cluster can trade. Default: true. */
+  waitReady?: boolean;
+  /** Longest such wait once the cluster is up, in milliseconds. Default: 600,000. */
+  readyTimeoutMs?: number;
+  /** Clocks that this machine's is compared with. Default: Hetzner's API and the bucket's server. */
+  clocks?: readonly ClockSource[];
+  /** Default: the machine's own time. */
+  pause?: Pause;
+  /** Is told what is done to which resource. */
+  timeline?: Timeline;
+}
+
+/** What opening a day came to, when it did not fail. */
+export interface OpenDayResult {
+  /** The last three: nothing was done, and nothing was to be done. */
+  outcome: "opened" | "already-open" | "no-trading-day" | "too-early" | "too-late";
+  /** For people: one sentence. */
+  word: string;
+  stack: string;
+  tradingDay: TradingDay | null;
+  cluster: StackCluster | null;
+  /** EUR net per started hour; null when nothing bills or no price is named. */
+  pricePerHour: string | null;
+  /** What was done for it; null when nothing was. */
+  opened: OpenResult | null;
+  /** The cluster of another day that was closed first; null when there was none. */
+  closedBefore: CloseResult | null;
+  /** Null without a wait for it. */
+  ready: TradingReady | null;
+  clocks: ClockReading | null;
+  positions: Positions | null;
+}
+
+const hourMs = 3_600_000;
+const defaults = { mostWaitMs: 6 * hourMs, readyTimeoutMs: 600_000 };
+
+/**
+ * Opens the day.
+ * @throws NotReadyError when the cluster is up and cannot trade; what openCluster and closeCluster throw; UsageError without
+ *   a calendar. People are told of each but of an interruption.
+ */
+export async function openDay(parts: ClusterParts, options: OpenDayOptions): Promise<OpenDayResult> {
+  const { timeline, notifier } = options;
+  const recorded =
+    timeline === undefined ? parts : { ...parts, engine: recordedEngine(parts.engine, timeline) };
+  try {
+    const result = await open(recorded, options);
+    if (result.outcome === "opened" || result.outcome === "already-open") await notifier.beat("open");
+    return result;
+  } catch (error) {
+    if (!parts.signal.aborted) await tellFailure(parts, options, error);
+    throw error;
+  }
+}
+
+async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenDayResult> {
+  const { reporter, stack, now } = parts;
+  const { notifier, pause = realPause, waitReady = true } = options;
+  const day = await dayOf(parts, options);
+  if (typeof day === "object" && "outcome" in day) return day;
+  if (day !== undefined) {
+    await waitUntil(parts, day.beginsAt, `the time to open ${day.date}`, pause);
+    reporter.note(`trading day ${describeTradingDay(day)}`);
+  }
+  const before = await findOpenedCluster(parts);
+  const isOfAnotherDay = day !== undefined && before !== undefined && before.cluster.businessDate < day.date;
+  if (before !== undefined && !isOfAnotherDay) {
+    const ready = await readReadiness(parts, before.cluster);
+    if (!waitReady || (ready?.ready === true && judgePositions(ready).problems.length === 0)) {
+      const name = clusterName(stack, before);
+      return {
+        ...nothingDone(parts, day),
+        outcome: "already-open",
+        word: `already open: ${name}${ready?.ready === true ? `, ready since ${ready.readyAt ?? "?"}` : ""}`,
+        ...before,
+        ready: ready ?? null,
+        positions: ready === undefined ? null : judgePositions(ready),
+      };
+    }
+  }
+  const closedBefore = isOfAnotherDay ? await closeFormer(parts, before.cluster, day) : null;
+  const opened = await openCluster(parts, {
+    keepFailed: options.keepFailed === true,
+    ...(day === undefined ? {} : { forNewCluster: identityOf(day) }),
+  });
+  const cluster = clusterOfResult(opened);
+  const { ready, clocks, positions } = await checkReadiness(parts, options, cluster);
+  const took = ready === undefined ? "" : ", ready to trade";
+  const word = `open: ${clusterName(stack, { cluster })} with ${opened.choice}${took}`;
+  await notifier.tell({
+    kind: "opened",
+    stack,
+    cluster: clusterName(stack, { cluster }),
+    text: day === undefined ? word : `${word}; closes at ${day.closesAt.toISOString()}`,
+    at: now().toISOString(),
+    pricePerHour: opened.pricePerHour,
+  });
+  return {
+    outcome: "opened",
+    word,
+    stack,
+    tradingDay: day ?? null,
+    cluster,
+    pricePerHour: opened.pricePerHour,
+    opened,
+    closedBefore,
+    ready: ready ?? null,
+    clocks,
+    positions,
+  };
+}
+
+interface Checks {
+  ready: TradingReady | undefined;
+  clocks: ClockReading;
+  positions: Positions | null;
+}
+
+/** Waits for trading-ready, then looks at clocks and positions. @throws NotReadyError with every problem */
+async function checkReadiness(
+  parts: ClusterParts,
+  options: OpenDayOptions,
+  cluster: StackCluster,
+): Promise<Checks> {
+  const { reporter, stack } = parts;
+  const {
+    waitReady = true,
+    readyTimeoutMs: timeoutMs = defaults.readyTimeoutMs,
+    pause = realPause,
+  } = options;
+  const ready = waitReady ? await waitForReady(parts, { cluster, timeoutMs, pause }) : undefined;
+  const clocks = await readClocks(parts, options.clocks ?? clockSources(parts), ready);
+  const positions = ready === undefined ? null : judgePositions(ready);
+  for (const warning of [...clocks.warnings, ...(positions?.warnings ?? [])])
+    reporter.note(`warning: ${warning}`);
+  const problems = [...clocks.problems, ...(positions?.problems ?? [])];
+  if (problems.length > 0) {
+    throw new NotReadyError(
+      `The cluster ${clusterName(stack, { cluster })} is up, and it must not trade:\n` +
+        problems.map((problem) => `  - ${problem}`).join("\n"),
+    );
+  }
+  return { ready, clocks, positions };
+}
+
+/** The day to open; undefined: at once, without one; a result: nothing is to be done. */
+async function dayOf(
+  parts: ClusterParts,
+  options: OpenDayOptions,
+): Promise<TradingDay | OpenDayResult | undefined> {
+  const { scheduled = false, calendar, tradingDay, mostWaitMs = defaults.mostWaitMs, notifier } = options;
+  if (!scheduled) return tradingDay;
+  const { now, stack } = parts;
+  const moment = now();
+  const day =
+    tradingDay ?? (await calendar?.tradingDayAt(moment)) ?? (await calendar?.nextTradingDay(moment));
+  if (day === undefined)
+    throw new TypeError("openDay: scheduled without a calendar and without a tradingDay");
+  if (moment >= day.closesAt) {
+    const word = `too late to open ${day.date}: it closes at ${day.closesAt.toISOString()}, and it is ${moment.toISOString()}`;
+    await notifier.tell({ kind: "not-opened", stack, cluster: null, text: word, at: moment.toISOString() });
+    return { ...nothingDone(parts, day), outcome: "too-late", word };
+  }
+  const early = day.beginsAt.getTime() - moment.getTime();
+  if (early <= mostWaitMs) return day;
+  const isToday = newYorkDate(moment) === day.date;
+  return {
+    ...nothingDone(parts, day),
+    outcome: isToday ? "too-early" : "no-trading-day",
+    word: `${isToday ? `too early to open ${day.date}` : "no trading day now"}: the next is ${describeTradingDay(day)}; it begins in ${inWords(early)}`,
+  };
+}
+
+/** What a new cluster is told of its day: its name and when it should be gone. */
+function identityOf({ date, closesAt }: TradingDay): Record<string, string> {
+  return { "trading:businessDate": date, "trading:expiresAt": closesAt.toISOString() };
+}
+
+/** A cluster that nobody closed: it holds the data of its own day, so that day is sealed before another begins. */
+async function closeFormer(
+  parts: ClusterParts,
+  cluster: StackCluster,
+  { date }: TradingDay,
+): Promise<CloseResult> {
+  const name = clusterName(parts.stack, { cluster });
+  parts.reporter.note(`${name} is still open: closing it before ${date} is opened`);
+  return closeCluster(parts);
+}
+
+function clusterOfResult({ clusterId, businessDate }: OpenResult): StackCluster {
+  if (clusterId === null || businessDate === null)
+    throw new TypeError("an `up` ended without a cluster in the state");
+  return { clusterId, businessDate };
+}
+
+function nothingDone(
+  { stack }: ClusterParts,
+  day: TradingDay | undefined,
+): Omit<OpenDayResult, "outcome" | "word"> {
+  return {
+    stack,
+    tradingDay: day ?? null,
+    cluster: null,
+    pricePerHour: null,
+    opened: null,
+    closedBefore: null,
+    ready: null,
+    clocks: null,
+    positions: null,
+  };
+}
+
+/** Never rejects: the failure itself is what the caller has to hear of. */
+async function tellFailure(parts: ClusterParts, { notifier }: OpenDayOptions, error: unknown): Promise<void> {
+  const { stack, now } = parts;
+  const known = await findOpenedCluster(parts).catch(() => undefined);
+  await notifier.tell({
+    kind: "failed",
+    stack,
+    cluster: known === undefined ? null : clusterName(stack, known),
+    text: `open failed: ${error instanceof Error ? error.message : String(error)}`,
+    at: now().toISOString(),
+    pricePerHour: known?.pricePerHour ?? null,
+  });
+  await notifier.beat("open", "fail");
+}
