@@ -2,7 +2,9 @@
  * The lab's engine for the `trading` command line: `TRADING_ENGINE=lab/stack-engine.ts`. A rehearsal tool, for a machine
  * without the Pulumi CLI and for tests; where its parts are stands in the environment:
  *
- * - `LAB_STATE_FILE`: the encrypted state file; made when absent.
+ * - `LAB_STATE_FILE`: the encrypted state: a file, made when absent, or `s3://bucket/key`, which several machines may share.
+ * - `LAB_STATE_S3_ENDPOINT`, `LAB_STATE_S3_REGION`, `LAB_STATE_S3_ACCESS_KEY_ID`, `LAB_STATE_S3_SECRET_ACCESS_KEY`: that bucket.
+ * - `LAB_STATE_LEASE_SECONDS`: there, a run that has not renewed its lock for so long counts as dead. Default: 60.
  * - `LAB_PASSPHRASE`: opens it.
  * - `LAB_STACK_CONFIG`: a JSON file `{"values": {"trading:<key>": "text or JSON"}, "secretKeys": ["trading:<key>"]}`, the
  *   whole configuration of the stack. It holds secrets: mode 0600, below `.lab`.
@@ -29,20 +31,24 @@ import {
   AbortedError,
   DeploymentFailedError,
   destroy,
+  endLeftProcesses,
   EngineError,
   type EngineEvent,
   type EngineOptions,
   forgetPending,
   refresh,
   readOutputs,
+  readStored,
+  stateLockHolder,
   StateLockedError,
+  StateLostError,
   up,
 } from "./engine/index.ts";
-import { lockState } from "./engine/state-lock.ts";
 import { plainMap } from "./engine/properties.ts";
 import { readProject } from "./engine/project.ts";
-import { StateStore } from "./engine/state.ts";
-import { ProcessRegistry } from "./processes.ts";
+import { stateBucketSettings } from "./state-settings.ts";
+
+export { openStackConfiguration } from "./stack-configuration.ts";
 
 /** Options of the lab's engine that stay the same from run to run. */
 export type LabStackEngineOptions = Omit<EngineOptions, "onEvent" | "signal">;
@@ -75,10 +81,13 @@ export async function openStackEngine(args: StackEngineArguments): Promise<Stack
     stack,
     config: values,
     secretKeys,
-    stateFile: path.resolve(projectDirectory, variables.stateFile),
+    ...stateBucketSettings(environment, variables.stateFile, projectDirectory),
     passphrase: variables.passphrase,
+    // What opens the state is no business of the program and of what it starts.
     environment: Object.fromEntries(
-      Object.entries(environment).filter((entry): entry is [string, string] => entry[1] !== undefined),
+      Object.entries(environment).filter(
+        (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith("LAB_"),
+      ),
     ),
   });
 }
@@ -126,10 +135,8 @@ export function labStackEngine(options: LabStackEngineOptions, adoptsPending = t
     config: () => Promise.resolve({ ...options.config }),
     settle: async () => {
       try {
-        const stateFile = path.resolve(options.stateFile);
-        const lock = await lockState(stateFile);
         // A command that then has nothing to run must not leave a killed run's program behind.
-        await new ProcessRegistry(`${stateFile}.processes`).endLeftovers().finally(() => lock.release());
+        await endLeftProcesses(options);
         if (!adoptsPending) await forgetPending(options);
       } catch (error) {
         throw translated("settle", error);
@@ -163,9 +170,10 @@ export function labStackEngine(options: LabStackEngineOptions, adoptsPending = t
 
 async function readStackState(options: LabStackEngineOptions): Promise<StackState | undefined> {
   const { name: project } = await readProject(options.projectDirectory);
-  const file = path.resolve(options.stateFile);
-  const { state } = await StateStore.open(file, { project, stack: options.stack }, options.passphrase);
-  const { resources, pendingCreations } = state;
+  const { resources, pendingCreations } = (await readStored(options, { project, stack: options.stack })) ?? {
+    resources: [],
+    pendingCreations: [],
+  };
   if (resources.length + pendingCreations.length === 0) return undefined;
   const labelled = [
     ...resources.map(({ inputs, outputs }) => ({ ...plainMap(inputs), ...plainMap(outputs) })),
@@ -216,7 +224,8 @@ function translated(what: string, error: unknown): unknown {
     return failedRun(what, failures, error);
   }
   if (error instanceof AbortedError) return new StackRunAbortedError(error.message, [], { cause: error });
-  if (error instanceof StateLockedError) return new StackLockedError(error.message, [], { cause: error });
+  if (error instanceof StateLockedError || error instanceof StateLostError)
+    return new StackLockedError(error.message, [], { cause: error });
   if (error instanceof EngineError) return new StackEngineError(error.message, [], { cause: error });
   return error;
 }

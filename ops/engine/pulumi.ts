@@ -59,7 +59,7 @@ export async function openPulumi(
   args: StackEngineArguments,
   lockWaitMs = defaultLockWaitMs,
 ): Promise<StackEngine | undefined> {
-  if (!(await isOnPath(args.environment["PATH"] ?? ""))) return undefined;
+  if (!(await isPulumiOnPath(args.environment["PATH"] ?? ""))) return undefined;
   const automation = await import("@pulumi/pulumi/automation/index.js");
   const pulumiCommand = await automation.PulumiCommand.get().catch((error: unknown) => {
     throw new StackUnavailableError(
@@ -101,7 +101,8 @@ export async function openPulumi(
   }
 }
 
-async function isOnPath(searched: string): Promise<boolean> {
+/** Whether there is a Pulumi CLI. @param searched the folders of PATH, as PATH has them */
+export async function isPulumiOnPath(searched: string): Promise<boolean> {
   for (const folder of searched.split(path.delimiter).filter(Boolean)) {
     for (const name of ["pulumi", "pulumi.exe"]) {
       const found = await access(path.join(folder, name), constants.X_OK).then(
