@@ -186,7 +186,7 @@ export const valuesSchema = z.strictObject({
   profile: z.enum(profiles, { error: profiles.join(" or ") }).default("cluster"),
   /** Networks that may reach SSH and the Kubernetes API. Required: nothing is opened by default. */
   adminCidrs: list(cidr, "a list of at least one network in CIDR notation"),
-  /** Must be true for `adminCidrs` to hold the whole internet. */
+  /** Must be true for `adminCidrs` to hold the whole internet, or more than a sixteenth of it in whatever pieces. */
   allowPublicAdmin: z.boolean({ error: "true or false" }).default(false),
   /** Hetzner locations in order of preference. */
   locations: list(

@@ -109,6 +109,27 @@ test("keys of other namespaces are left alone", () => {
   assert.doesNotThrow(() => parseStackConfig(exampleEntries({ "hcloud:token": "x", "aws:region": "y" })));
 });
 
+test("halves of the internet are the whole of it", () => {
+  const halves = JSON.stringify(["0.0.0.0/1", "128.0.0.0/1"]);
+  assert.deepEqual(keysOf(mistakes({ "trading:adminCidrs": halves })), [
+    "trading:adminCidrs[0]",
+    "trading:adminCidrs[1]",
+  ]);
+  const pieces = Array.from({ length: 17 }, (_, index) => `${index + 1}.0.0.0/8`);
+  const [mistake] = mistakes({ "trading:adminCidrs": JSON.stringify(pieces) });
+  assert.equal(mistake?.key, "trading:adminCidrs");
+  assert.match(mistake?.action ?? "", /allowPublicAdmin/);
+  for (const adminCidrs of [halves, JSON.stringify(pieces)]) {
+    const entries = exampleEntries({
+      "trading:adminCidrs": adminCidrs,
+      "trading:allowPublicAdmin": "true",
+    });
+    assert.doesNotThrow(() => parseStackConfig(entries));
+  }
+  const few = JSON.stringify(pieces.slice(1));
+  assert.doesNotThrow(() => parseStackConfig(exampleEntries({ "trading:adminCidrs": few })));
+});
+
 test("the whole internet needs a second word", () => {
   for (const network of ["0.0.0.0/0", "::/0"]) {
     const [mistake] = mistakes({ "trading:adminCidrs": JSON.stringify([network]) });

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import { brokersOf } from "../components/kafka-facts.ts";
-import { parseCidr } from "./cidr.ts";
+import { type Cidr, coverTheInternet, parseCidr } from "./cidr.ts";
 import {
   optionalSecretKeys,
   profileOf,
@@ -247,6 +247,35 @@ function scheduleMistakes(values: Record<string, unknown>): ConfigMistake[] {
   ];
 }
 
+/** What lets in nearly everybody, in one network or in several together. */
+function openToAllMistakes(values: Record<string, unknown>): ConfigMistake[] {
+  if (values["allowPublicAdmin"] === true) return [];
+  const named = Array.isArray(values["adminCidrs"]) ? (values["adminCidrs"] as unknown[]) : [];
+  const networks = named.map((network) => (typeof network === "string" ? parseCidr(network) : undefined));
+  const action =
+    "name the addresses you work from, or set trading:allowPublicAdmin to true to open SSH and the Kubernetes API to everyone";
+  const wide = networks.flatMap((network, index) =>
+    network === undefined || !coverTheInternet([network])
+      ? []
+      : {
+          key: `trading:adminCidrs[${index}]`,
+          found: display(named[index]),
+          allowed: "a network of at most a sixteenth of the internet",
+          action,
+        },
+  );
+  const valid = networks.filter((network): network is Cidr => network !== undefined);
+  if (wide.length > 0 || !coverTheInternet(valid)) return wide;
+  return [
+    {
+      key: "trading:adminCidrs",
+      found: `${display(named)}: together more than a sixteenth of the internet`,
+      allowed: "networks that together are at most a sixteenth of the internet",
+      action,
+    },
+  ];
+}
+
 /** Rules that concern more than one key. */
 function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
   const mistakes: ConfigMistake[] = [];
@@ -259,22 +288,7 @@ function mistakesAcross(values: Record<string, unknown>): ConfigMistake[] {
     });
   }
   mistakes.push(...replicationMistakes(values), ...exclusionMistakes(values), ...scheduleMistakes(values));
-  const networks = Array.isArray(values["adminCidrs"]) ? (values["adminCidrs"] as unknown[]) : [];
-  networks.forEach((network, index) => {
-    if (
-      typeof network === "string" &&
-      parseCidr(network)?.prefix === 0 &&
-      values["allowPublicAdmin"] !== true
-    ) {
-      mistakes.push({
-        key: `trading:adminCidrs[${index}]`,
-        found: display(network),
-        allowed: "a network smaller than the whole internet",
-        action:
-          "name the addresses you work from, or set trading:allowPublicAdmin to true to open SSH and the Kubernetes API to everyone",
-      });
-    }
-  });
+  mistakes.push(...openToAllMistakes(values));
   return mistakes;
 }
 
