@@ -17,6 +17,12 @@ export interface Cleared {
   resources: string[];
 }
 
+/** What a removal by label needs: no engine and no state. */
+export type ClearingParts = Pick<
+  ClusterParts,
+  "stack" | "client" | "archiveStore" | "gate" | "reporter" | "signal"
+>;
+
 /** Everything with the stack's labels that the state, as it is now, does not know. */
 export async function leftoversNow(parts: ClusterParts): Promise<Leftover[]> {
   const { client, stack, engine, archiveStore } = parts;
@@ -33,7 +39,7 @@ export async function leftoversNow(parts: ClusterParts): Promise<Leftover[]> {
  * @throws RefusedError that names what stays, its price, and what to do; RemovalError; ArchiveStoreError; HetznerApiError;
  *   HetznerActionError
  */
-export async function clearLeftover(parts: ClusterParts, leftover: Leftover): Promise<Cleared> {
+export async function clearLeftover(parts: ClearingParts, leftover: Leftover): Promise<Cleared> {
   const { stack, client, archiveStore, gate, reporter, signal } = parts;
   const name = clusterName(stack, leftover);
   const release = await demandRelease({
@@ -68,7 +74,7 @@ const reasons: Readonly<Record<Release, string>> = {
 
 /** What stays, one line each, with its price per hour. */
 export async function describeStaying(
-  { client }: ClusterParts,
+  { client }: Pick<ClusterParts, "client">,
   resources: readonly LabelledResource[],
 ): Promise<string> {
   const { each, total } = await priceOf(client, resources);

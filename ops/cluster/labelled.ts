@@ -43,6 +43,8 @@ export interface LabelledResource {
   id: number;
   name: string;
   labels: Readonly<Record<string, string>>;
+  /** When it was created, RFC 3339. */
+  created: string;
   /** Whether a cluster's data may be on it. */
   holdsData: boolean;
   /** Whether it is a server without power. */
@@ -55,9 +57,16 @@ export interface LabelledResource {
   priced: { serverType: string; location: string; hasIpv4: boolean } | "free" | undefined;
 }
 
-/** Everything with the labels of a stack, servers first. @throws HetznerApiError */
-export async function findLabelled(client: HetznerClient, stack: string): Promise<LabelledResource[]> {
-  const labelSelector = `project=trading,stack=${stack}`;
+/**
+ * Everything with the labels of a stack, servers first.
+ * @param stack undefined: of all stacks, and what carries `project=trading` without naming one
+ * @throws HetznerApiError
+ */
+export async function findLabelled(
+  client: HetznerClient,
+  stack: string | undefined,
+): Promise<LabelledResource[]> {
+  const labelSelector = stack === undefined ? "project=trading" : `project=trading,stack=${stack}`;
   const found = await Promise.all(
     kinds.map(async (kind) => (await client.list(kind, { labelSelector })).map((row) => labelled(kind, row))),
   );
@@ -70,6 +79,7 @@ function labelled(kind: ResourceKind, row: Resource<ResourceKind>): LabelledReso
     id: row.id,
     name: row.name,
     labels: row.labels,
+    created: row.created,
     holdsData: holding.includes(kind),
     isOff: false,
   };

@@ -109,8 +109,11 @@ async function readConfig(engine: StackEngine): Promise<StackConfig> {
   }
 }
 
-/** The export gate's own variables (services/archive/gate.ts): they mean the same here. */
-function gateSettings(environment: PartsArguments["environment"]): GateSettings {
+/**
+ * The export gate's own variables (services/archive/gate.ts): they mean the same here.
+ * @throws UsageError with every mistake
+ */
+export function gateSettings(environment: PartsArguments["environment"]): GateSettings {
   const { GATE_TIMEOUT_SECONDS: seconds = "", GATE_VERIFY: verify = "" } = environment;
   const mistakes: string[] = [];
   if (seconds !== "" && !/^[1-9]\d{0,4}$/.test(seconds)) {
