@@ -5,13 +5,14 @@
 import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import { manifestSchema } from "../../services/archive/documents.ts";
 import { documents } from "../../services/archive/layout.ts";
+import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import { closeCluster, type CloseResult } from "../cluster/close.ts";
 import { describeResource, findLabelled, priceOf } from "../cluster/labelled.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { RefusedError } from "../run.ts";
-import { type DayCalendar, describeTradingDay } from "./day-calendar.ts";
+import { describeTradingDay } from "./trading-hours.ts";
 import { recordedEngine, type Timeline } from "./timeline.ts";
 import { inWords, type Pause, realPause, waitUntil } from "./waiting.ts";
 
@@ -21,7 +22,7 @@ export interface CloseDayOptions {
   /** Run by a machine: waits for the closing time of the running day. Default: false, at once. */
   scheduled?: boolean;
   /** Asked when `scheduled`, unless `tradingDay` is given. */
-  calendar?: DayCalendar;
+  calendar?: Pick<Calendar, "dayAt">;
   /** The day to close, when it is known already. */
   tradingDay?: TradingDay;
   /** Longest time before `closesAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 6 h. */
@@ -116,7 +117,7 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
 /** Undefined: at once. */
 async function dayOf({ now }: ClusterParts, options: CloseDayOptions): Promise<TradingDay | undefined> {
   const { scheduled = false, calendar, tradingDay } = options;
-  return scheduled ? (tradingDay ?? (await calendar?.tradingDayAt(now()))) : tradingDay;
+  return scheduled ? (tradingDay ?? (await calendar?.dayAt(now()))) : tradingDay;
 }
 
 function nothing(stack: string, day: TradingDay | undefined): Omit<CloseDayResult, "outcome" | "word"> {

@@ -4,6 +4,7 @@
  */
 import type { TradingReady } from "../../services/archive/documents.ts";
 import { newYorkDate } from "../../services/core/exchange-calendar.ts";
+import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import { closeCluster, type CloseResult } from "../cluster/close.ts";
 import { clusterName } from "../cluster/leftovers.ts";
@@ -12,7 +13,7 @@ import type { ClusterParts } from "../cluster/parts.ts";
 import type { StackCluster } from "../engine/stack-engine.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { type ClockReading, type ClockSource, clockSources, readClocks } from "./clocks.ts";
-import { type DayCalendar, describeTradingDay } from "./day-calendar.ts";
+import { describeTradingDay } from "./trading-hours.ts";
 import { findOpenedCluster } from "./opened-cluster.ts";
 import { judgePositions, type Positions } from "./positions.ts";
 import { NotReadyError, readReadiness, waitForReady } from "./readiness.ts";
@@ -25,7 +26,7 @@ export interface OpenDayOptions {
   /** Run by a machine: begins when the calendar says, and not on other days. Default: false, at once. */
   scheduled?: boolean;
   /** Asked when `scheduled`, unless `tradingDay` is given. */
-  calendar?: DayCalendar;
+  calendar?: Pick<Calendar, "dayAt" | "nextDay">;
   /** The day to open, when it is known already. */
   tradingDay?: TradingDay;
   /** Longest time before `beginsAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 6 h. */
@@ -186,8 +187,7 @@ async function dayOf(
   if (!scheduled) return tradingDay;
   const { now, stack } = parts;
   const moment = now();
-  const day =
-    tradingDay ?? (await calendar?.tradingDayAt(moment)) ?? (await calendar?.nextTradingDay(moment));
+  const day = tradingDay ?? (await calendar?.dayAt(moment)) ?? (await calendar?.nextDay(moment));
   if (day === undefined)
     throw new TypeError("openDay: scheduled without a calendar and without a tradingDay");
   if (moment >= day.closesAt) {

@@ -14,6 +14,7 @@ import { evidenceVariables } from "./evidence/settings.ts";
 import { Exporter } from "./exporter.ts";
 import { codecs } from "./layout.ts";
 import { strangeKafka } from "./own-kafka.ts";
+import { ReadinessWriter } from "./readiness-writer.ts";
 import { seal } from "./seal.ts";
 import { SealError } from "./seal-error.ts";
 import { sealExtras } from "./seal-extras.ts";
@@ -76,7 +77,12 @@ export const archiver: ServiceDefinition<typeof variables> = {
     await exporter.start();
     context.onStop("metrics", () => behind.reset());
 
-    const drain = await followDrain(context, kafka, config.DRAINING_SERVICES);
+    const readiness = new ReadinessWriter({ archive, logger, signal: context.signal });
+    const drain = await followDrain(context, kafka, config.DRAINING_SERVICES, (message) =>
+      readiness.take(message),
+    );
+    readiness.start();
+    context.onStop("readiness", () => readiness.stop());
     const extras = sealExtras({ kafka, archive, logger, config, signal: context.signal });
     const watching = answerSealRequests({
       archive,

@@ -1,6 +1,7 @@
 /** The JSON documents beside the archived topics: markers, the seal's request and progress, the manifest. */
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { accountComparison } from "../bus/control.ts";
 import { calendarDate } from "../core/config.ts";
 import { instantString } from "../core/time.ts";
 
@@ -68,18 +69,7 @@ export const tradingReadySchema = z.object({
   /** Canaries that had come through when it became ready. */
   canaries: count,
   /** What the comparison of our books with each venue's account came to; null while that is not known. */
-  accounts: z
-    .array(
-      z.object({
-        venue: z.string().min(1),
-        /** `recorded`: the account with which the day begins; there was nothing before it to compare with. */
-        outcome: z.enum(["recorded", "matched", "mismatch"]),
-        at: instantString,
-        /** One sentence each; empty unless it is a mismatch. */
-        differences: z.array(z.string()),
-      }),
-    )
-    .nullable(),
+  accounts: z.array(accountComparison).nullable(),
   /** Kill switches that are engaged; a mismatch of the account engages one. */
   stopped: z.array(
     z.object({

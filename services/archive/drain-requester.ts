@@ -1,5 +1,5 @@
 /** The seal's side of the drain: asks on the control topic, and follows who has answered. */
-import { controlRecord, followControl } from "../bus/control.ts";
+import { type ControlMessage, controlRecord, followControl } from "../bus/control.ts";
 import { DrainState } from "../bus/drain.ts";
 import type { Kafka } from "../bus/kafka.ts";
 import { startProducer } from "../bus/producer.ts";
@@ -19,16 +19,25 @@ export interface DrainRequester {
 /**
  * Reads the control topic to its end and follows it until the service stops.
  * @param services whose `drained` counts.
+ * @param onMessage called for every control message, from the oldest on, in order.
  * @throws KafkaJSError when the control topic does not exist or no broker answers.
  */
 export async function followDrain(
   context: ServiceContext,
   kafka: Kafka,
   services: readonly string[],
+  onMessage: (message: ControlMessage) => void,
 ): Promise<DrainRequester> {
   const name = context.settings.SERVICE_NAME;
   const state = new DrainState();
-  const follower = await followControl({ kafka, context, onMessage: (message) => void state.apply(message) });
+  const follower = await followControl({
+    kafka,
+    context,
+    onMessage: (message) => {
+      state.apply(message);
+      onMessage(message);
+    },
+  });
   context.onStop("control", () => follower.stop());
   const producer = await startProducer(kafka, context);
   return {

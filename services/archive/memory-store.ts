@@ -23,6 +23,11 @@ export class MemoryStore {
     return Promise.resolve(body && { body, etag: etagOf(body), metadata: {} });
   }
 
+  async getJson(key: string): Promise<unknown> {
+    const body = this.objects.get(key);
+    return body && (JSON.parse(body.toString("utf8")) as unknown);
+  }
+
   head(key: string): Promise<{ bytes: number; etag: string } | undefined> {
     const body = this.objects.get(key);
     return Promise.resolve(body && { bytes: body.length, etag: etagOf(body) });

@@ -8,6 +8,7 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
+  HeadBucketCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandOutput,
@@ -18,6 +19,7 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { createHash } from "node:crypto";
+import type { TimeAnswer } from "../core/clock-skew.ts";
 import { mapConcurrently } from "./concurrency.ts";
 
 // The SDK says at each client's making what it will need in 2027; package.json says which Node we support.
@@ -190,6 +192,32 @@ export class ArchiveStore {
         throw error;
       }
     });
+  }
+
+  /**
+   * What the bucket's server says of its time, in whole seconds.
+   * @param now our own clock, in milliseconds since 1970.
+   * @throws ArchiveStoreError, also when its answer has no date.
+   */
+  async askTime(now: () => number = Date.now): Promise<TimeAnswer> {
+    const command = new HeadBucketCommand({ Bucket: this.settings.bucket });
+    let askedAt = now();
+    let theirs = NaN;
+    command.middlewareStack.add(
+      (next) => async (args) => {
+        // Of the try that was answered.
+        askedAt = now();
+        const answer = await next(args);
+        const { headers } = answer.response as { headers?: Record<string, string> };
+        theirs = Date.parse(headers?.["date"] ?? "");
+        return answer;
+      },
+      { step: "deserialize", priority: "low" },
+    );
+    await this.#send("ask for the time", (call) => this.#client.send(command, call));
+    const answeredAt = now();
+    if (Number.isNaN(theirs)) throw new ArchiveStoreError(`${this.settings.endpoint} answers without a date`);
+    return { theirs, askedAt, answeredAt };
   }
 
   /** What is known of an object without reading it; undefined when there is none. @throws ArchiveStoreError */

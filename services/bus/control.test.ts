@@ -8,6 +8,15 @@ const messages: ControlMessage[] = [
   { type: "drained", service: "s", requestId: "r", at },
   { type: "kill_switch", state: "engaged", scope: "*", reason: "prices look wrong", by: "ops", at },
   { type: "trading_ready", at, canaries: ["c"] },
+  {
+    type: "trading_ready",
+    at,
+    canaries: ["c"],
+    accounts: [
+      { venue: "alpaca", outcome: "mismatch", at, differences: ["position SPY: expected 0, found 1"] },
+    ],
+  },
+  { type: "trading_not_ready", at, missing: ["alpaca partition 0: dummy"] },
 ];
 
 test("a control message survives being written and read", () => {

@@ -13,6 +13,17 @@ import { topics } from "./topics.ts";
 
 const word = z.string().min(1);
 
+/** What the last comparison of a venue's account with our books came to (services/execution/reconciliation.ts). */
+export const accountComparison = z.object({
+  venue: word,
+  /** `recorded`: the account with which the day begins; there was nothing before it to compare with. */
+  outcome: z.enum(["recorded", "matched", "mismatch"]),
+  at: instantString,
+  /** One sentence each; empty unless it is a mismatch. */
+  differences: z.array(z.string()),
+});
+export type AccountComparison = z.infer<typeof accountComparison>;
+
 /** What is said on the control topic. */
 export const controlMessage = z.discriminatedUnion("type", [
   /** Every service is to finish its work and stop taking in more (see drain.ts). */
@@ -36,6 +47,15 @@ export const controlMessage = z.discriminatedUnion("type", [
     at: instantString,
     /** Ids of the canaries that were answered. */
     canaries: z.array(word),
+    /** One for each venue whose account has been compared; absent where the monitor could not tell. */
+    accounts: z.array(accountComparison).optional(),
+  }),
+  /** They did not, or do not any more; or nobody sends any. Said when it changes. */
+  z.object({
+    type: z.literal("trading_not_ready"),
+    at: instantString,
+    /** What is missing, for people. */
+    missing: z.array(word).min(1),
   }),
 ]);
 export type ControlMessage = z.infer<typeof controlMessage>;

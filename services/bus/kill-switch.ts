@@ -29,6 +29,11 @@ export class KillSwitch {
     else this.#engaged.delete(message.scope);
   }
 
+  /** Every message that stops something now, in the order in which they came. */
+  get engaged(): KillSwitchMessage[] {
+    return [...this.#engaged.values()];
+  }
+
   /** The message that stops a venue; undefined when trading is allowed. */
   engagedFor(venue: string): KillSwitchMessage | undefined {
     return this.#engaged.get(everyVenue) ?? this.#engaged.get(venue);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { readControl } from "../bus/control.ts";
+import { type AccountComparison, readControl } from "../bus/control.ts";
 import type { OutgoingRecord } from "../bus/record.ts";
 import { normalizeCanary, canaryRoutes } from "../bus/stage-canary.ts";
 import { decodeEvent, newEvent } from "../core/events.ts";
 import { canaryMessageType } from "../core/market-data.ts";
-import { testContext } from "../core/testing.ts";
+import { testContext, until } from "../core/testing.ts";
 import type { Event } from "../core/envelope.ts";
 import type { TradeResult } from "../core/trading.ts";
 import { Canaries } from "./canaries.ts";
@@ -31,7 +31,14 @@ function resultOf(record: OutgoingRecord): Event<TradeResult> {
   });
 }
 
-function start() {
+const matched: AccountComparison = {
+  venue: "alpaca",
+  outcome: "matched",
+  at: "2025-10-14T12:30:00.000Z",
+  differences: [],
+};
+
+function start(accounts: () => Promise<AccountComparison[]> = () => Promise.resolve([matched])) {
   const context = testContext({ SERVICE_NAME: "result-monitor" });
   const sent: OutgoingRecord[] = [];
   const canaries = new Canaries({
@@ -45,6 +52,7 @@ function start() {
     venues: ["near-intents"],
     strategies: () => ["dummy"],
     everyMs: 300_000,
+    accounts,
   });
   canaries.start();
   const ready = async () =>
@@ -63,9 +71,11 @@ test("a canary to each partition; when all results are in, trading is ready and 
   assert.equal(await ready(), "0");
   for (const record of others) canaries.take(resultOf(record), Date.now());
   assert.equal(await ready(), "1");
+  await until("everyone is told", () => sent.length > 3);
   const said = sent.slice(3).map(readControl);
   assert.equal(said.length, 1);
   assert.ok(said[0]?.type === "trading_ready" && said[0].canaries.length === 3);
+  assert.deepEqual(said[0].accounts, [matched], "and what became of the accounts");
   const metrics = await context.metrics.registry.metrics();
   assert.match(metrics, /trading_canary_latency_seconds_bucket{le="2.5"[^}]*} 2/);
   assert.match(metrics, /trading_canary_latency_seconds_count{[^}]*} 3/);
@@ -73,6 +83,27 @@ test("a canary to each partition; when all results are in, trading is ready and 
   assert.equal(await ready(), "0");
   canaries.start();
   assert.equal(sent.length, 4, "a drain that came before the start is not overlooked");
+});
+
+test("accounts that cannot be read keep nobody from hearing that trading is ready", async () => {
+  const { sent, canaries } = start(() => Promise.reject(new Error("no broker")));
+  for (const record of sent.slice()) canaries.take(resultOf(record), Date.now());
+  await until("everyone is told", () => sent.length > 3);
+  const said = readControl(sent[3] as OutgoingRecord);
+  assert.ok(said.type === "trading_ready" && said.accounts === undefined);
+});
+
+test("what is missing is told once, in the order of what is told", async () => {
+  const { sent, canaries } = start();
+  canaries.notReady(["nobody answers"]);
+  canaries.notReady(["nobody answers"]);
+  for (const record of sent.slice()) canaries.take(resultOf(record), Date.now());
+  canaries.notReady(["nobody answers"]);
+  await until("everyone is told", () => sent.length >= 6);
+  assert.deepEqual(
+    sent.slice(3).map((record) => readControl(record).type),
+    ["trading_not_ready", "trading_ready", "trading_not_ready"],
+  );
 });
 
 test("the drain waits for canaries on their way", async () => {

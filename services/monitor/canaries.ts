@@ -1,7 +1,7 @@
 /** Sends canaries through the pipeline and says when it is ready for trading, and when it no longer is. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { controlRecord } from "../bus/control.ts";
+import { type AccountComparison, type ControlMessage, controlRecord } from "../bus/control.ts";
 import type { BatchingProducer } from "../bus/producer.ts";
 import type { OutgoingRecord } from "../bus/record.ts";
 import { canaryRoutes, type CanaryVenue } from "../bus/stage-canary.ts";
@@ -30,6 +30,8 @@ export interface CanariesOptions {
   strategies: (venue: CanaryVenue) => readonly string[];
   /** Between two rounds, in milliseconds. */
   everyMs: number;
+  /** What the comparisons of the accounts have come to by now; asked whenever trading becomes ready. */
+  accounts: () => Promise<AccountComparison[]>;
 }
 
 /** Is this the end of a canary, and not of a trade? */
@@ -45,6 +47,10 @@ export class Canaries {
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
   #isOver = false;
+  /** What was last said to be missing. */
+  #missing = "";
+  /** Messages leave in the order of what they tell. */
+  #saying: Promise<void> = Promise.resolve();
 
   constructor(options: CanariesOptions) {
     const { venues, strategies, everyMs, context } = options;
@@ -113,23 +119,51 @@ export class Canaries {
 
   #say(verdict: Verdict | undefined): void {
     if (verdict === undefined) return;
-    const { context, producer } = this.#options;
-    const { SERVICE_NAME } = context.settings;
+    const { context } = this.#options;
     if (verdict.kind === "ready") {
       context.metrics.tradingReady.set(1);
       context.logger.info({ canaries: verdict.canaries }, "trading ready");
+      this.#missing = "";
       const at = toInstant(Date.now());
-      const record = controlRecord(
-        { type: "trading_ready", at, canaries: [...verdict.canaries] },
-        SERVICE_NAME,
-      );
-      producer.send(record).catch(() => undefined);
+      this.#publish(async () => {
+        const accounts = await this.#accounts();
+        return { type: "trading_ready", at, canaries: [...verdict.canaries], ...(accounts && { accounts }) };
+      });
       return;
     }
     const { missing, was } = verdict;
     context.metrics.tradingReady.set(0);
     if (was) context.logger.error({ missing }, "trading is no longer ready: canaries are not answered");
     else context.logger.warn({ missing }, "trading is not ready yet: canaries are not answered");
+    this.notReady(missing.map((path) => `no answer to canaries: ${path}`));
+  }
+
+  /** Tells everyone what is missing, unless that was the last thing said. */
+  notReady(missing: readonly string[]): void {
+    const text = missing.join("; ");
+    if (text === this.#missing) return;
+    this.#missing = text;
+    const at = toInstant(Date.now());
+    this.#publish(async () => ({ type: "trading_not_ready", at, missing: [...missing] }));
+  }
+
+  #publish(make: () => Promise<ControlMessage>): void {
+    const { producer, context } = this.#options;
+    this.#saying = this.#saying.then(async () => {
+      // A producer that fails says so itself, and the service stops.
+      const message = await make();
+      await producer.send(controlRecord(message, context.settings.SERVICE_NAME)).catch(() => undefined);
+    });
+  }
+
+  /** Undefined when they cannot be read: that the canaries came through is worth saying without them. */
+  async #accounts(): Promise<AccountComparison[] | undefined> {
+    try {
+      return await this.#options.accounts();
+    } catch (error) {
+      this.#options.context.logger.error({ err: error }, "what became of the accounts could not be read");
+      return undefined;
+    }
   }
 }
 

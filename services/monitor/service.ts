@@ -7,6 +7,7 @@ import { topics } from "../bus/topics.ts";
 import { integer, list } from "../core/config.ts";
 import { InvalidEventError } from "../core/events.ts";
 import type { ServiceDefinition } from "../core/service.ts";
+import { compareAccounts } from "./accounts.ts";
 import { Canaries } from "./canaries.ts";
 import { monitoredGroups, watchLag, type MonitoredGroup } from "./lag.ts";
 import { ResultWatch } from "./results.ts";
@@ -48,6 +49,7 @@ export const resultMonitor: ServiceDefinition<typeof variables> = {
       venues: config.CANARY_VENUES,
       strategies: (venue) => answeringStrategies(groups, venue),
       everyMs: config.CANARY_EVERY_SECONDS * 1_000,
+      accounts: () => compareAccounts(bus.kafka, context),
     });
     const watch = new ResultWatch(context, (result, timestamp) => canaries.take(result, timestamp));
     await startConsumer({
@@ -82,7 +84,11 @@ export const resultMonitor: ServiceDefinition<typeof variables> = {
         await admin.disconnect();
       });
     }
-    if (drain.requestedBefore || config.CANARY_VENUES.length === 0) return;
+    if (drain.requestedBefore) return;
+    if (config.CANARY_VENUES.length === 0) {
+      canaries.notReady(["no canaries are sent (CANARY_VENUES is none): nothing shows whether it trades"]);
+      return;
+    }
     canaries.start();
     context.onStop("canaries", () => canaries.stop());
   },
