@@ -88,8 +88,7 @@ function openDayOf(date: string, schedule: Schedule, sessions: Sessions): Tradin
 /** The last time that a zone's clocks show `open` before the business date ends. */
 function openingOf(date: string, open: string, timeZone: string): Date {
   const end = zonedInstant(date, businessDateEnds, exchangeZone);
-  let local = plusDays(zonedTime(end, timeZone).date, 1);
-  for (; ; local = plusDays(local, -1)) {
+  for (let { date: local } = zonedTime(end, timeZone); ; local = plusDays(local, -1)) {
     const opening = zonedInstant(local, open, timeZone);
     if (opening < end) return opening;
   }
