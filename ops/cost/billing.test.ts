@@ -2,8 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Decimal } from "decimal.js";
 import fc from "fast-check";
-import { costInUnits, toEuro } from "../../lab/hetzner/catalog/prices.ts";
-import { calendarDay, calendarMonth, costWithin, type Rate, startedHours, startedHoursWithin } from "./billing.ts";
+import {
+  calendarDay,
+  calendarMonth,
+  costWithin,
+  type Rate,
+  startedHours,
+  startedHoursWithin,
+} from "./billing.ts";
 
 const rate: Rate = { hourly: new Decimal("0.0569"), monthly: new Decimal("35.49") };
 const use = (from: string, to: string) => ({ from: new Date(from), to: new Date(to) });
@@ -32,7 +38,7 @@ test("no month costs more than its cap, and the days that reach it first pay", (
   assert.equal(first.toFixed(), "1.3656");
 });
 
-test("for any use: the days of a month add up to it, and the months to what the simulator bills", () => {
+test("for any use: its days add up to its months", () => {
   const begin = Date.UTC(2026, 9, 20);
   fc.assert(
     fc.property(
@@ -41,14 +47,11 @@ test("for any use: the days of a month add up to it, and the months to what the 
       (start, seconds) => {
         const from = new Date(begin + start * 1_000);
         const whole = { from, to: new Date(from.getTime() + seconds * 1_000) };
-        const days = Array.from({ length: 30 }, (_, day) => calendarDay(new Date(Date.UTC(2026, 10, day + 1))));
+        const days = Array.from({ length: 30 }, (_, day) =>
+          calendarDay(new Date(Date.UTC(2026, 10, day + 1))),
+        );
         const byDay = days.reduce((sum, day) => sum.plus(costWithin(rate, whole, day)), new Decimal(0));
         assert.equal(byDay.toFixed(), costWithin(rate, whole, november).toFixed());
-        const all = costWithin(rate, whole, { from: new Date(begin), to: new Date(Date.UTC(2027, 3, 1)) });
-        const billed = toEuro(
-          costInUnits({ hourly: 0.0569, monthly: 35.49 }, whole.from.getTime(), whole.to.getTime()),
-        );
-        assert.equal(all.toNumber(), billed);
       },
     ),
     { numRuns: 50 },
