@@ -46,6 +46,19 @@ test("id, date and deadline are fixed when first created", async () => {
   assert.equal(seen["archivePrefix"], `dev/2025-10-14/${seen["clusterId"]}/`);
 });
 
+test("the end may come from a calendar", async () => {
+  const recording = await record(() => {
+    new ClusterIdentity("cluster", {
+      stack: "dev",
+      openHours: 2,
+      expiresAt: 1_760_479_200,
+      now: new Date("2025-10-14T12:00:00Z"),
+    });
+  });
+  const { keepers } = recording.one("random:index/randomString:RandomString").inputs;
+  assert.equal((keepers as { expiresAt: string }).expiresAt, "1760479200");
+});
+
 test("the identifier keeps a profile other than the usual one", async () => {
   const recording = await record(() => {
     new ClusterIdentity("cluster", { stack: "dev", profile: "single-node", openHours: 2 });

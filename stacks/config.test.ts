@@ -130,6 +130,68 @@ test("halves of the internet are the whole of it", () => {
   assert.doesNotThrow(() => parseStackConfig(exampleEntries({ "trading:adminCidrs": few })));
 });
 
+test("a schedule needs no more than its time, and New York's clocks are its default", () => {
+  assert.equal(parseStackConfig(exampleEntries({ "trading:schedule": undefined })).schedule, undefined);
+  assert.deepEqual(parseStackConfig(exampleEntries({ "trading:schedule": '{"open":"09:00"}' })).schedule, {
+    open: "09:00",
+    timeZone: "America/New_York",
+    earlyCloseMarginMinutes: 120,
+    leadMinutes: 30,
+    deadlineMinutes: 90,
+  });
+});
+
+test("every mistake of a schedule is reported", () => {
+  const schedule = {
+    open: "9:00",
+    timeZone: "America/Springfield",
+    mostDaysPerMonth: 0,
+    earlyCloseMarginMinutes: -1,
+    leadMinutes: 1.5,
+    deadlineMinutes: 9_999,
+    hours: 2,
+  };
+  assert.deepEqual(keysOf(mistakes({ "trading:schedule": JSON.stringify(schedule) })), [
+    "trading:schedule.deadlineMinutes",
+    "trading:schedule.earlyCloseMarginMinutes",
+    "trading:schedule.hours",
+    "trading:schedule.leadMinutes",
+    "trading:schedule.mostDaysPerMonth",
+    "trading:schedule.open",
+    "trading:schedule.timeZone",
+  ]);
+  for (const open of ["24:00", "12:60", 540])
+    assert.deepEqual(keysOf(mistakes({ "trading:schedule": JSON.stringify({ open }) })), [
+      "trading:schedule.open",
+    ]);
+  for (const timeZone of ["+02:00", "", "Europe"])
+    assert.deepEqual(keysOf(mistakes({ "trading:schedule": JSON.stringify({ open: "09:00", timeZone }) })), [
+      "trading:schedule.timeZone",
+    ]);
+  assert.deepEqual(keysOf(mistakes({ "trading:schedule": "09:00" })), ["trading:schedule"]);
+});
+
+test("a day is over before the next one begins", () => {
+  // With 30 minutes to come up and 90 to the deadline, 21 hours are left.
+  const of = (openHours: string) => ({
+    "trading:openHours": openHours,
+    "trading:schedule": '{"open":"09:00"}',
+  });
+  assert.doesNotThrow(() => parseStackConfig(exampleEntries(of("21"))));
+  const [mistake] = mistakes(of("22"));
+  assert.equal(mistake?.key, "trading:schedule");
+  assert.match(mistake?.found ?? "", /22 trading:openHours and 90 deadlineMinutes: 1440 minutes/);
+});
+
+test("the end of a cluster is read from both of its forms, and from nothing without a zone", () => {
+  const read = (text: string) => parseStackConfig(exampleEntries({ "trading:expiresAt": text })).expiresAt;
+  assert.equal(parseStackConfig(exampleEntries()).expiresAt, undefined);
+  for (const text of ["1760479200", "2025-10-14T22:00:00Z", "2025-10-14T18:00:00.999-04:00"])
+    assert.equal(read(text), 1_760_479_200, text);
+  for (const text of ["2025-10-14T22:00:00", "2025-10-14", "tomorrow", "1760479200000", "-1760479200", ""])
+    assert.deepEqual(keysOf(mistakes({ "trading:expiresAt": text })), ["trading:expiresAt"], text);
+});
+
 test("the whole internet needs a second word", () => {
   for (const network of ["0.0.0.0/0", "::/0"]) {
     const [mistake] = mistakes({ "trading:adminCidrs": JSON.stringify([network]) });
