@@ -89,16 +89,33 @@ export interface Minimum {
   controlPlane: Machine;
 }
 
+/** Seed 000's machines: they leave the brokers memory for the page cache. */
+const seedMachines = {
+  broker: { cores: 4, memory: 8 },
+  controlPlane: { cores: 2, memory: 4 },
+} as const satisfies Minimum;
+
+function larger(one: Machine, other: Machine): Machine {
+  return { cores: Math.max(one.cores, other.cores), memory: Math.max(one.memory, other.memory) };
+}
+
 /**
- * Smallest machines that hold what `components/fit.ts` adds up. In a cluster they are seed 000's, which leave the
- * brokers memory for the page cache; a single node's is the sum itself.
+ * Smallest machines that hold what `components/fit.ts` adds up; in a cluster none is smaller than seed 000's.
+ * So a service that no longer fits on 4 GB rules those types out, instead of being left without a node.
  */
 export function minimumOf(profile: Profile): Minimum {
-  if (profile === "cluster")
-    return { broker: { cores: 4, memory: 8 }, controlPlane: { cores: 2, memory: 4 } };
-  const [only] = nodePlansOf(profile);
-  if (only === undefined) throw new Error(`profile ${profile} has no machine`);
-  return { broker: undefined, controlPlane: smallestMachineFor(profile, only) };
+  const plans = nodePlansOf(profile);
+  const needed = (role: "kafka" | "k3s-control"): Machine =>
+    plans
+      .filter((plan) => plan.role === role)
+      .map((plan) => smallestMachineFor(profile, plan))
+      .reduce(larger);
+  const controlPlane = needed("k3s-control");
+  if (profile === "single-node") return { broker: undefined, controlPlane };
+  return {
+    broker: larger(seedMachines.broker, needed("kafka")),
+    controlPlane: larger(seedMachines.controlPlane, controlPlane),
+  };
 }
 
 /** How many servers of each role a profile has. */

@@ -76,8 +76,12 @@ test("every pod is counted, where seed 000 puts it", () => {
   assert.deepEqual(broker?.requests, { cpu: 1000, memory: 2048 });
 });
 
-test("a single node takes 3 cores and 8 GB: the brokers' types of seed 000 hold everything", () => {
-  assert.deepEqual(minimumOf("single-node").controlPlane, { cores: 3, memory: 8 });
+test("seed 000's machines hold everything", () => {
+  assert.deepEqual(minimumOf("cluster"), {
+    broker: { cores: 4, memory: 8 },
+    controlPlane: { cores: 2, memory: 4 },
+  });
+  assert.deepEqual(minimumOf("single-node").controlPlane, { cores: 3, memory: 7 });
 });
 
 test("there are as many brokers as Kafka's facts say", () => {

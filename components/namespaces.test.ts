@@ -57,7 +57,7 @@ test("a quota is what is planned, the largest pod of a rolling update once more,
     // 3 × 1000m brokers + 100m operator + 50m exporter + 100m archiver + 50m prepare-day, + 100m
     "requests.cpu": "3400m",
     // 3 × 2048 + 384 + 64 + 224 + 160, + 384
-    "requests.memory": "7360Mi",
+    "requests.memory": "7328Mi",
     // 3 × 2000m + 1000m + 500m + 1000m + 500m, + 1000m
     "limits.cpu": "10000m",
     // 3 × 2500 + 512 + 128 + 512 + 384, + 512

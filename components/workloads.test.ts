@@ -3,9 +3,11 @@ import test from "node:test";
 import type { types } from "@pulumi/kubernetes";
 import {
   catalog,
+  consumerGroups,
   type Deployable,
   drainingServices,
   drainsAfter,
+  executionVenues,
   secretVariables,
 } from "../services/catalog.ts";
 import { demandValid, InvalidObjectsError } from "./object-validation.ts";
@@ -67,6 +69,21 @@ function named(name: string): Deployable {
   return found;
 }
 
+test("the monitor watches every group that consumes, with the day's own topics", () => {
+  const { env = [] } = container(named("result-monitor"));
+  const watched = env.find(({ name }) => name === "MONITORED_GROUPS")?.value?.split(",") ?? [];
+  for (const group of [
+    "normalize-near-intents:raw.near-intents.quote",
+    "normalize-alpaca:stock-stream-$(BUSINESS_DATE)",
+    "strategy-dummy:norm.swap_demand+norm.stock_trade",
+    "executor-near-intents:cmd.execute_trade",
+    "executor-alpaca:cmd.execute_trade",
+    "result-monitor:exec.trade_result",
+  ])
+    assert.ok(watched.includes(group), group);
+  assert.equal(watched.length, consumerGroups().length);
+});
+
 for (const service of catalog) {
   test(`${service.name}: image, resources and place`, () => {
     const { name, image, command, resources } = container(service);
@@ -103,22 +120,12 @@ for (const service of catalog) {
           }
         : {}),
       ...service.runtime,
-      ...(service.name === "result-monitor" ? { CANARY_VENUES: "near-intents,alpaca" } : {}),
+      ...(service.name === "result-monitor" ? { CANARY_VENUES: executionVenues().join(",") } : {}),
       ...(service.stateDirectory === undefined ? {} : { STATE_DIRECTORY: service.stateDirectory }),
     });
     assert.deepEqual(
-      env,
-      service.name === "result-monitor"
-        ? [
-            {
-              name: "MONITORED_GROUPS",
-              value:
-                "normalize-near-intents:raw.near-intents.quote,normalize-alpaca:stock-stream-$(BUSINESS_DATE)," +
-                "strategy-dummy:norm.swap_demand+norm.stock_trade,executor-near-intents:cmd.execute_trade," +
-                "executor-alpaca:cmd.execute_trade,result-monitor:exec.trade_result",
-            },
-          ]
-        : [],
+      env?.map(({ name }) => name) ?? [],
+      service.name === "result-monitor" ? ["MONITORED_GROUPS"] : [],
     );
     // Later ones win: what is a service's own over what is common.
     assert.deepEqual(envFrom, [

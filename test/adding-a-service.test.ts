@@ -37,6 +37,7 @@ const stateful: Deployable = {
 const { render, readStackFiles } = await import("../components/render.ts");
 const { overlays } = await import("../components/overlays.ts");
 const { placedPods } = await import("../components/placed-pods.ts");
+const { minimumOf } = await import("../components/capacity.ts");
 const { imagesAhead } = await import("../components/cloud-init/images-ahead.ts");
 const { serviceImages } = await import("../components/versions.ts");
 const files = render(readStackFiles(root));
@@ -126,6 +127,16 @@ test("the others know of it: the drain's order, the seal, the monitor", () => {
   for (const { name } of [row, stateful]) assert.ok(listed("archiver", "DRAINING_SERVICES").includes(name));
   assert.ok(listed("result-monitor", "MONITORED_GROUPS").includes(`${row.name}:norm.stock_bar`));
   assert.ok(listed("result-monitor", "CANARY_VENUES").includes("example"));
+});
+
+test("two more services fit on the 4 GB of seed 000's control plane; a third one rules those types out", () => {
+  assert.deepEqual(minimumOf("cluster").controlPlane, { cores: 2, memory: 4 });
+  (catalog as Deployable[]).push({ ...row, name: "strategy-third" });
+  try {
+    assert.deepEqual(minimumOf("cluster").controlPlane, { cores: 2, memory: 5 });
+  } finally {
+    (catalog as Deployable[]).pop();
+  }
 });
 
 test("its pod counts in what must fit, and the node fetches its image ahead", () => {
