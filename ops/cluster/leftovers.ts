@@ -57,7 +57,8 @@ export async function findLeftovers(client: HetznerClient, search: LeftoverSearc
   );
 }
 
-function clusterOfResource({ labels }: LabelledResource): StackCluster | undefined {
+/** The cluster that a resource's labels name; undefined when they do not. */
+export function clusterOfResource({ labels }: LabelledResource): StackCluster | undefined {
   const { "cluster-id": clusterId, "business-date": businessDate } = labels;
   return clusterId === undefined || businessDate === undefined ? undefined : { clusterId, businessDate };
 }

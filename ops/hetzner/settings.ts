@@ -32,7 +32,8 @@ export function namedStackOption(): Option {
   return anyStack().makeOptionMandatory();
 }
 
-function anyStack(): Option {
+/** `--stack` where there is another way to say which. */
+export function anyStack(): Option {
   return new Option("--stack <name>", "the stack: Pulumi.<name>.yaml").argParser((name: string) => {
     // Becomes a file name and a label value.
     if (!/^[a-z0-9][a-z0-9-]{0,39}$/.test(name))
