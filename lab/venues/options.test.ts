@@ -10,6 +10,7 @@ test("the venues' options become their arguments, and what is not given is left 
     "ask-faults": "timeout=.5",
     "late-ms": "10",
     "market-hours": "calendar",
+    announce: "2025-01-09=closed, 2025-07-02=13:00",
     "partial-fills": true,
   };
   const faults = {
@@ -22,6 +23,7 @@ test("the venues' options become their arguments, and what is not given is left 
     seed: 7,
     faults,
     marketHours: "calendar",
+    announcements: { "2025-01-09": "closed", "2025-07-02": "13:00" },
     partialFills: true,
   });
   assert.deepEqual(readVenueOptions("near", { "event-shape": "solver" }, mistakes).near, {
@@ -39,6 +41,7 @@ test("every mistake of the venues' options is named", () => {
     "ask-faults": "timeout",
     "event-shape": "odd",
     "linger-ms": "-1",
+    announce: "tomorrow=closed",
   };
   readVenueOptions("near", values, mistakes);
   const text = mistakes.join("\n");
@@ -48,6 +51,7 @@ test("every mistake of the venues' options is named", () => {
     "--ask-faults",
     "--event-shape",
     "--linger-ms: only for alpaca",
+    "--announce: found",
   ])
     assert.ok(text.includes(part), `${part} in ${text}`);
 });

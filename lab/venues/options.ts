@@ -8,7 +8,14 @@ import type { NearArguments } from "./near/index.ts";
 /** What a venue that is started alone may be told. */
 export type AlpacaOptions = Pick<
   AlpacaArguments,
-  "seed" | "faults" | "clientOrderIds" | "partialFills" | "marketHours" | "lingerMs" | "requestsPerMinute"
+  | "seed"
+  | "faults"
+  | "clientOrderIds"
+  | "partialFills"
+  | "marketHours"
+  | "announcements"
+  | "lingerMs"
+  | "requestsPerMinute"
 >;
 export type NearOptions = Pick<NearArguments, "seed" | "faults" | "eventShape" | "settlementMs">;
 
@@ -20,6 +27,7 @@ export const venueArguments = {
   "late-ms": { type: "string" },
   "client-order-ids": { type: "string" },
   "market-hours": { type: "string" },
+  announce: { type: "string" },
   "partial-fills": { type: "boolean" },
   "linger-ms": { type: "string" },
   "requests-per-minute": { type: "string" },
@@ -38,6 +46,8 @@ export const venueUsage = `  --seed N              alpaca, near: of the simulate
                         alpaca: a used id is refused for ever, or until its order is filled (default strict)
   --market-hours always|calendar
                         alpaca: open at any hour, or as the exchange is (default always)
+  --announce LIST       alpaca: what the exchange decided at short notice, as date=closed or date=HH:MM (when it
+                        closes), comma separated
   --partial-fills       alpaca: large orders are filled in parts
   --linger-ms N         alpaca: how long a stream that broke off causes 406 (default 0; really about 90000)
   --requests-per-minute N
@@ -55,6 +65,7 @@ const sharedNames = ["seed", "faults", "ask-faults", "late-ms"] as const;
 const alpacaNames = [
   "client-order-ids",
   "market-hours",
+  "announce",
   "partial-fills",
   "linger-ms",
   "requests-per-minute",
@@ -109,6 +120,7 @@ export function readVenueOptions(
       ...shared,
       clientOrderIds: choice("client-order-ids", ["strict", "documented"]),
       marketHours: choice("market-hours", ["always", "calendar"]),
+      announcements: readAnnouncements(values.announce, mistakes),
       partialFills: values["partial-fills"],
       lingerMs: whole("linger-ms", 0),
       requestsPerMinute: whole("requests-per-minute", 1),
@@ -119,6 +131,21 @@ export function readVenueOptions(
       settlementMs: whole("settlement-ms", 0),
     }),
   };
+}
+
+/** "2025-01-09=closed,2025-07-02=13:00" as an object. */
+function readAnnouncements(text: string | undefined, mistakes: string[]): Record<string, string> | undefined {
+  if (text === undefined) return undefined;
+  const pairs = text
+    .split(",")
+    .map((pair) => /^(\d{4}-\d\d-\d\d)=(closed|(?:1\d|2[0-3]):[0-5]\d)$/.exec(pair.trim()));
+  if (pairs.includes(null))
+    mistakes.push(
+      `--announce: found ${JSON.stringify(text)}, expected date=closed or date=HH:MM from 10:00 on`,
+    );
+  return Object.fromEntries(
+    pairs.flatMap((pair) => (pair === null ? [] : [[String(pair[1]), String(pair[2])] as const])),
+  );
 }
 
 /** "a=0.1,b=0.2" as an object; which kinds there are is checked with the whole plan. */

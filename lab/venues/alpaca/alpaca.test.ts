@@ -333,6 +333,26 @@ describe("trading", () => {
       { date: "2025-07-07", open: "09:30", close: "16:00", session_open: "0400", session_close: "2000" },
     ]);
   });
+
+  it("tells what the exchange decided at short notice", async () => {
+    const dates = async () => {
+      const { body } = await call(alpaca, "GET", "/v2/calendar?start=2028-07-05&end=2028-07-08");
+      return (body as { date: string; close: string; session_close: string }[]).map((day) =>
+        [day.date, day.close, day.session_close].join(" "),
+      );
+    };
+    const usual = ["2028-07-05 16:00 2000", "2028-07-06 16:00 2000", "2028-07-07 16:00 2000"];
+    assert.deepEqual(await dates(), usual);
+    alpaca.announce("2028-07-05", "closed");
+    alpaca.announce("2028-07-06", "14:30");
+    alpaca.announce("2028-07-08", "12:00");
+    alpaca.announce("2028-07-10", "12:00");
+    assert.deepEqual(await dates(), [
+      "2028-07-06 14:30 1830",
+      "2028-07-07 16:00 2000",
+      "2028-07-08 12:00 1600",
+    ]);
+  });
 });
 
 describe("an Alpaca by itself", () => {

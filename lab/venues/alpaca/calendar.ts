@@ -12,8 +12,8 @@ export interface TradingDay {
   /** ISO date. */
   date: string;
   open: "09:30";
-  /** "13:00" on early closes. */
-  close: "16:00" | "13:00";
+  /** "16:00"; "13:00" on early closes. */
+  close: string;
 }
 
 /** Closed at short notice: the day of mourning for President Carter. */
@@ -106,6 +106,29 @@ export function tradingDays(start: string, end: string): TradingDay[] {
     days.push({ date: day, open: "09:30", close: early.has(day) ? "13:00" : "16:00" });
   }
   return days;
+}
+
+/** What the exchange decides at short notice: that it is "closed", or when it closes, "HH:MM". */
+export type Announcement = string;
+
+/** The exchange's days by its rules, and what it has announced beside them. */
+export class ExchangeDays {
+  readonly #announced = new Map<string, Announcement>();
+
+  /** @param date ISO date; also one that has no session by the rules. */
+  announce(date: string, announcement: Announcement): void {
+    this.#announced.set(date, announcement);
+  }
+
+  /** As {@link tradingDays}. */
+  between(start: string, end: string): TradingDay[] {
+    const days = new Map(tradingDays(start, end).map((day) => [day.date, day]));
+    for (const [date, announcement] of this.#announced) {
+      if (announcement === "closed") days.delete(date);
+      else if (start <= date && date <= end) days.set(date, { date, open: "09:30", close: announcement });
+    }
+    return [...days.values()].sort((one, other) => one.date.localeCompare(other.date));
+  }
 }
 
 const newYork = new Intl.DateTimeFormat("en-US", {

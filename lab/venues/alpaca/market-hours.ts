@@ -1,5 +1,5 @@
 /** When the lab's market is open, and what its clock says. */
-import { newYorkInstant, newYorkTime, type TradingDay, tradingDays } from "./calendar.ts";
+import { ExchangeDays, newYorkInstant, newYorkTime, type TradingDay } from "./calendar.ts";
 
 /**
  * "always": orders are executed at any hour, and day orders never expire, because the lab replays a day at any hour.
@@ -9,18 +9,24 @@ export type MarketHoursMode = "always" | "calendar";
 
 /** First and last minute of trading outside regular hours, New York time: "HH:MM". */
 export function session({ close }: Pick<TradingDay, "close">): { open: string; close: string } {
-  return { open: "04:00", close: close === "13:00" ? "17:00" : "20:00" };
+  const [hours = "", minutes = ""] = close.split(":");
+  return { open: "04:00", close: `${Math.min(Number(hours) + 4, 20)}:${minutes}` };
 }
 
 /** The market's hours. */
 export class MarketHours {
   readonly #mode: MarketHoursMode;
   readonly #now: () => number;
+  readonly exchange: ExchangeDays;
 
-  /** @param now the venue's time, milliseconds since the epoch. */
-  constructor(mode: MarketHoursMode, now: () => number) {
+  /**
+   * @param now the venue's time, milliseconds since the epoch.
+   * @param exchange its days. Default: those of its rules.
+   */
+  constructor(mode: MarketHoursMode, now: () => number, exchange = new ExchangeDays()) {
     this.#mode = mode;
     this.#now = now;
+    this.exchange = exchange;
   }
 
   /** The venue's time. */
@@ -70,6 +76,6 @@ export class MarketHours {
     const today = newYorkTime(this.now).slice(0, 10);
     // No ten trading days take longer than three weeks.
     const end = new Date(Date.parse(today) + count * 3 * 86_400_000);
-    return tradingDays(today, end.toISOString().slice(0, 10)).slice(0, count);
+    return this.exchange.between(today, end.toISOString().slice(0, 10)).slice(0, count);
   }
 }

@@ -170,6 +170,10 @@ function accountRoutes(args: RouteArguments): readonly Route[] {
       },
     },
     { method: "GET", path: /^\/v2\/clock$/, answer: () => ok(hours.clock()) },
-    { method: "GET", path: /^\/v2\/calendar$/, answer: ({ query }) => ok(calendarView(query)) },
+    {
+      method: "GET",
+      path: /^\/v2\/calendar$/,
+      answer: ({ query }) => ok(calendarView(hours.exchange, query)),
+    },
   ];
 }

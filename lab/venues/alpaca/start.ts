@@ -10,6 +10,7 @@ import { type AskFault, type FaultKind, type FaultPlan, Faults, type NewsFault }
 import type { PlayOptions } from "../pace.ts";
 import { closeServer, listenOnLoopback } from "../socket.ts";
 import { type Credentials, makeCredentials } from "./account.ts";
+import { type Announcement, ExchangeDays } from "./calendar.ts";
 import { parseDataMessage, playToSubscriber, StockFeed } from "./feed.ts";
 import type { Order } from "./order.ts";
 import { type ClientOrderIds, OrderBook, type TradeUpdate } from "./order-book.ts";
@@ -51,6 +52,8 @@ export interface AlpacaArguments {
   partialFills?: boolean;
   /** "always" (default): open at any hour, since the lab replays at any hour. "calendar": the exchange's real hours. */
   marketHours?: MarketHoursMode;
+  /** What the exchange has announced beside its rules, by ISO date; default: nothing. */
+  announcements?: Readonly<Record<string, Announcement>>;
   /** The venue's time, milliseconds since the epoch; default: the machine's. */
   now?: () => number;
   /**
@@ -87,6 +90,8 @@ export interface LabAlpaca extends Credentials {
   faultCounts(): Record<FaultKind, number>;
   /** How many questions about orders each fault happened to. */
   askFaultCounts(): Record<AskFault, number>;
+  /** The exchange decides at short notice that it is "closed" on a date, or when it closes, "HH:MM" in New York. */
+  announce(date: string, announcement: Announcement): void;
   /** Breaks off every connection to streams and trade updates, without a word. @returns how many there were. */
   breakOff(): number;
   close(): Promise<void>;
@@ -112,7 +117,10 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
   const updates = new TradeUpdates(credentials);
   const known = new Set(args.market === "simulated" ? Object.keys(simulatedSymbols) : []);
   const portfolio = new Portfolio(args.cash ?? "100000");
-  const hours = new MarketHours(args.marketHours ?? "always", args.now ?? Date.now);
+  const exchange = new ExchangeDays();
+  for (const [date, announcement] of Object.entries(args.announcements ?? {}))
+    exchange.announce(date, announcement);
+  const hours = new MarketHours(args.marketHours ?? "always", args.now ?? Date.now, exchange);
   const book = new OrderBook({
     prices,
     portfolio,
@@ -208,6 +216,7 @@ export async function startAlpaca(args: AlpacaArguments): Promise<LabAlpaca> {
     duplicateOrders: () => book.duplicates,
     faultCounts: () => faults.counts,
     askFaultCounts: () => faults.askCounts,
+    announce: (date, announcement) => exchange.announce(date, announcement),
     play: async (messages, options = {}) => {
       const signal =
         options.signal === undefined ? closed.signal : AbortSignal.any([options.signal, closed.signal]);

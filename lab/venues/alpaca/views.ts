@@ -1,6 +1,6 @@
 /** What `GET` shows of the account, its positions, assets and the calendar. */
 import { Decimal } from "decimal.js";
-import { tradingDays } from "./calendar.ts";
+import type { ExchangeDays } from "./calendar.ts";
 import { session } from "./market-hours.ts";
 import { assetId, isOpen, type Order } from "./order.ts";
 import type { OrderBook } from "./order-book.ts";
@@ -143,14 +143,14 @@ export function orderList(orders: readonly Order[], query: URLSearchParams): Ord
 }
 
 /** `GET /v2/calendar`. @throws VenueError 422 for a parameter that is no date. */
-export function calendarView(query: URLSearchParams): object[] {
+export function calendarView(exchange: ExchangeDays, query: URLSearchParams): object[] {
   const date = (name: string, otherwise: string) => {
     const text = query.get(name);
     if (text !== null && !/^\d{4}-\d{2}-\d{2}/.test(text))
       throw new VenueError(422, 42210000, `${name}: found "${text}", expected a date`);
     return text?.slice(0, 10) ?? otherwise;
   };
-  return tradingDays(date("start", "1970-01-01"), date("end", "2029-12-31")).map((day) => {
+  return exchange.between(date("start", "1970-01-01"), date("end", "2029-12-31")).map((day) => {
     const { open, close } = session(day);
     return {
       date: day.date,
