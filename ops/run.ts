@@ -18,7 +18,10 @@ export class RefusedError extends Error {
 export interface Run {
   /** Aborted by the first Ctrl-C, SIGTERM or SIGHUP; the second one ends the process at once. */
   readonly signal: AbortSignal;
-  /** Says how far the work is: shown on standard error once it takes longer than 2 s, then every 2 s at most. */
+  /**
+   * Says how far the work is: shown on standard error once it takes longer than 2 s, then every 2 s at most; where that is
+   * no terminal, as in CI, in steps that grow to 10 s.
+   */
   readonly progress: (line: string) => void;
   /** A line for people on standard error, shown at once: a warning, what will be done. */
   readonly note: (line: string) => void;
@@ -30,6 +33,8 @@ export interface Run {
 const interrupts = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** Work that takes longer shows how far it is, this often. */
 const progressEveryMs = 2_000;
+/** The same in a log that somebody reads afterwards, at most. */
+const loggedEveryMs = 10_000;
 /** What a command may differ in from the others. */
 export interface RunOptions {
   /** How long (ms) it may take after the first Ctrl-C: what hangs must not hold up whoever wants out. Default: 10,000. */
@@ -56,13 +61,15 @@ export function runs<Args extends unknown[]>(
     };
     for (const name of interrupts) process.on(name, interrupt);
     let shownAt = performance.now();
+    let everyMs = progressEveryMs;
     const note = (line: string): void => void process.stderr.write(`${line}\n`);
     const run: Run = {
       signal: abort.signal,
       note,
       progress: (line) => {
-        if (performance.now() - shownAt < progressEveryMs) return;
+        if (performance.now() - shownAt < everyMs) return;
         shownAt = performance.now();
+        if (process.stderr.isTTY !== true) everyMs = Math.min(everyMs * 1.5, loggedEveryMs);
         note(line);
       },
       print: (text) => void process.stdout.write(`${text}\n`),

@@ -8,7 +8,7 @@ import { RefusedError } from "../run.ts";
 import { isGate } from "./begun-destroy.ts";
 import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
 import { endAdmissions } from "./end-admissions.ts";
-import { engineProgress } from "./engine-progress.ts";
+import { withEngineProgress } from "./engine-progress.ts";
 import { whatItHeld } from "./held.ts";
 import { findLabelled, stateTypes } from "./labelled.ts";
 import { isControlPlane } from "./removal.ts";
@@ -111,12 +111,12 @@ export async function destroyStack(
   clearWay: () => Promise<boolean> = () => Promise.resolve(false),
 ): Promise<void> {
   const { engine, reporter, signal } = parts;
-  const destroy = async (): Promise<void> =>
-    engine.destroy({
-      signal,
-      onEvent: engineProgress("destroy", reporter),
-      forgetKubernetes: await controlPlaneIsGone(parts),
-    });
+  const destroy = async (): Promise<void> => {
+    const forgetKubernetes = await controlPlaneIsGone(parts);
+    await withEngineProgress("destroy", reporter, (onEvent) =>
+      engine.destroy({ signal, onEvent, forgetKubernetes }),
+    );
+  };
   try {
     try {
       await destroy();

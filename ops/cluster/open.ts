@@ -12,7 +12,7 @@ import { destroyWasBegun } from "./begun-destroy.ts";
 import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
 import { destroyStack } from "./close.ts";
 import { endAdmissions } from "./end-admissions.ts";
-import { engineProgress } from "./engine-progress.ts";
+import { withEngineProgress } from "./engine-progress.ts";
 import { type Held, whatItHeld } from "./held.ts";
 import { findLabelled } from "./labelled.ts";
 import { clusterName, type Leftover } from "./leftovers.ts";
@@ -164,7 +164,9 @@ async function bringUp(
     ...(excluded.length === 0 ? {} : { "trading:excludedCapacity": JSON.stringify(excluded) }),
     ...(isNew ? forNewCluster : {}),
   };
-  const { outputs } = await engine.up({ signal, onEvent: engineProgress("up", reporter), config });
+  const { outputs } = await withEngineProgress("up", reporter, (onEvent) =>
+    engine.up({ signal, onEvent, config }),
+  );
   return outputs;
 }
 

@@ -8,7 +8,7 @@ import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import type { StackResource, StackState } from "../engine/stack-engine.ts";
 import { RefusedError } from "../run.ts";
 import { destroyWasBegun } from "./begun-destroy.ts";
-import { engineProgress } from "./engine-progress.ts";
+import { withEngineProgress } from "./engine-progress.ts";
 import { whatItHeld } from "./held.ts";
 import { findLabelled, type LabelledResource, stateTypes } from "./labelled.ts";
 import { clusterName } from "./leftovers.ts";
@@ -55,10 +55,8 @@ export async function forgetVanished(parts: ClusterParts): Promise<Vanished> {
   const forgotten = vanished.filter((resource) => !lost.includes(resource));
   if (forgotten.length > 0) {
     reporter.note(`gone at Hetzner, though the state knows it: ${namesOf(forgotten)}; the state forgets it`);
-    await engine.refresh(
-      forgotten.map(({ urn }) => urn),
-      { signal, onEvent: engineProgress("refresh", reporter) },
-    );
+    const urns = forgotten.map(({ urn }) => urn);
+    await withEngineProgress("refresh", reporter, (onEvent) => engine.refresh(urns, { signal, onEvent }));
   }
   return { forgotten, lost };
 }
