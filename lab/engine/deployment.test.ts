@@ -19,6 +19,7 @@ import type { Providers } from "./providers.ts";
 import { NotAcceptingError, type Registered } from "./registrar.ts";
 import { Run } from "./run.ts";
 import { SecretMask } from "./secret-mask.ts";
+import { StateFile } from "./state-file.ts";
 import { StateStore } from "./state.ts";
 
 let directory = "";
@@ -101,7 +102,7 @@ interface Session {
 function sessions(cloud: Cloud): () => Promise<Session> {
   const file = path.join(directory, `${(files += 1)}.json`);
   return async () => {
-    const store = await StateStore.open(file, { project: "p", stack: "s" }, "x");
+    const store = await StateStore.open(new StateFile(file), { project: "p", stack: "s" }, "x");
     const events: EngineEvent[] = [];
     const run = new Run({
       identity: { project: "p", stack: "s" },

@@ -215,7 +215,9 @@ test("after a stop the running operation ends, nothing new begins, and the next 
     import { local } from "@pulumi/command";
     const slow = new local.Command("slow", { create: "touch begun; sleep 0.7; touch ended" });
     new local.Command("next", { create: "test -e ended" }, { dependsOn: slow });
+    setInterval(() => console.error("still here"), 20).unref();
   `;
+  const saidAfterwards: string[] = [];
   const stop = new AbortController();
   await inProject(program, async (project) => {
     const options = {
@@ -223,11 +225,14 @@ test("after a stop the running operation ends, nothing new begins, and the next 
       signal: stop.signal,
       onEvent: (event: EngineEvent) => {
         project.events.push(event);
+        if (stop.signal.aborted && event.kind === "diagnostic" && event.source === "stderr")
+          saidAfterwards.push(event.message);
         if (event.kind === "resource-started" && event.name === "slow") stop.abort();
       },
     };
     await assert.rejects(up(options), AbortedError);
     assert.ok(existsSync(path.join(project.directory, "ended")), "the running command was awaited");
+    assert.deepEqual(saidAfterwards, [], "how its end comes about in the program is nobody's business");
     const state = await readState(project.options);
     assert.deepEqual(
       state?.resources.filter((resource) => resource.custom).map((resource) => resource.name),

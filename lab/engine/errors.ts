@@ -53,12 +53,25 @@ export class StateFormatError extends EngineError {
 export class StateLockedError extends EngineError {
   readonly pid: number;
 
-  constructor(file: string, pid: number) {
+  /** @param why what is known of that run beside its name */
+  constructor(name: string, owner: string, pid: number, why = "") {
     super(
       "state-locked",
-      `${file}: another run (process ${pid}) is using this state. Wait until it ends, or end it, and run again.`,
+      `${name}: another run (${owner}) is using this state. Wait until it ends, or end it, and run again.` +
+        (why === "" ? "" : `\n${why}`),
     );
     this.pid = pid;
+  }
+}
+
+/** Another run has taken the state over: this one was frozen, or could not reach the bucket, for longer than its lease. */
+export class StateLostError extends EngineError {
+  constructor(name: string, why: string) {
+    super(
+      "state-lost",
+      `${name}: another run has taken this state over, and this one ends without writing to it.${why} ` +
+        "Run it again when the other one has ended: it goes on from what both have done.",
+    );
   }
 }
 

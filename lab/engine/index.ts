@@ -3,7 +3,7 @@
  * Pulumi's own resource-monitor protocol. It is a rehearsal tool: it does what the trading program uses, and refuses
  * everything else by name. Its providers talk to whatever endpoint the program's provider resources name.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -23,8 +23,9 @@ import type { Registrar } from "./registrar.ts";
 import { forgetGone } from "./refresh.ts";
 import { Run } from "./run.ts";
 import { SecretMask } from "./secret-mask.ts";
-import { lockState } from "./state-lock.ts";
-import { StateStore } from "./state.ts";
+import type { LockedState, StateLockHolder } from "./state-place.ts";
+import { readOnly, type StateLocation, withStatePlace } from "./state-places.ts";
+import { type StackState, StateStore } from "./state.ts";
 import { rootStackType, shortName } from "./urn.ts";
 
 export type { EngineClock } from "./clock.ts";
@@ -35,6 +36,8 @@ export type { PlannedOperation, RegisteredResource } from "./planning.ts";
 export { type PropertyChange, propertyChanges } from "./property-changes.ts";
 export type { PropertyMap, PropertyValue } from "./properties.ts";
 export type { KubernetesLife } from "./providers/kubernetes-life.ts";
+export type { StateLockHolder } from "./state-place.ts";
+export type { StateObjectSettings } from "./state-object.ts";
 export { createTreeRenderer, type TreeRenderer, type TreeRendererOptions } from "./tree.ts";
 
 /** How long the program may go on after the last operation of a failed or stopped run, in milliseconds. */
@@ -55,13 +58,13 @@ function checkOptions(options: EngineOptions): void {
 }
 
 /**
- * The caller's environment, without what would reach from the caller's own clusters and Pulumi into the rehearsal:
- * the SDK takes KUBECONFIG as a provider input, and PULUMI_* as options.
+ * The caller's environment, without what would reach from the caller's own clusters and Pulumi into the rehearsal (the SDK
+ * takes KUBECONFIG as a provider input, and PULUMI_* as options), and without what opens the state (LAB_*).
  */
 function environmentOf(options: EngineOptions): Record<string, string> {
   const own = Object.entries(process.env).filter(
     (entry): entry is [string, string] =>
-      entry[1] !== undefined && entry[0] !== "KUBECONFIG" && !entry[0].startsWith("PULUMI_"),
+      entry[1] !== undefined && entry[0] !== "KUBECONFIG" && !/^(PULUMI|LAB)_/.test(entry[0]),
   );
   return { ...Object.fromEntries(own), ...options.environment };
 }
@@ -81,49 +84,70 @@ async function withRun<T>(
   const config = Object.fromEntries(
     Object.entries(options.config).map(([key, value]) => [fullKey(key), value]),
   );
-  const stateFile = path.resolve(options.stateFile);
-  const lock = purpose === "change" ? await lockState(stateFile) : undefined;
-  const scratch =
-    purpose === "read" ? await mkdtemp(path.join(os.tmpdir(), "lab-engine-preview-")) : undefined;
-  try {
-    const identity = { project: project.name, stack: options.stack };
-    const store = await StateStore.open(stateFile, identity, options.passphrase);
-    const mask = new SecretMask();
-    for (const key of options.secretKeys) mask.add(options.config[key] ?? "");
-    for (const record of store.state.resources)
-      Object.values(record.outputs).forEach((value) => mask.addFrom(value));
-    for (const record of [...store.state.resources, ...store.state.pendingCreations]) {
-      Object.values(record.inputs).forEach((value) => mask.addFrom(value));
-    }
-    const processes = options.processes ?? new ProcessRegistry(scratch ?? `${stateFile}.processes`);
-    if (options.processes === undefined) await processes.endLeftovers();
-    const surroundings = {
-      ...(options.clock === undefined ? {} : { clock: options.clock }),
-      ...(options.kubernetes === undefined ? {} : { kubernetes: options.kubernetes }),
-    };
-    const run = new Run({
-      identity,
-      store,
-      providers: new Providers(store.state, config, surroundings),
-      mask,
-      processes,
-      ...(options.clock === undefined ? {} : { clock: options.clock }),
-      environment: environmentOf(options),
-      workingDirectory: project.workingDirectory,
-      parallel: options.parallel ?? 16,
-      onEvent: options.onEvent ?? (() => undefined),
-      abortGraceMilliseconds: options.abortGraceMilliseconds ?? 20_000,
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
-    });
+  return withStatePlace(options, async (place) => {
+    const held = purpose === "change" ? await place.lock() : readOnly(place);
+    const scratch =
+      purpose === "read" ? await mkdtemp(path.join(os.tmpdir(), "lab-engine-preview-")) : undefined;
     try {
-      return await work(run, project, config);
+      return await opened({ options, project, config, held, processes: scratch ?? place.processes }, work);
+    } catch (error) {
+      // Whatever failed then failed because of it.
+      throw held.lost.aborted ? held.lost.reason : error;
     } finally {
-      run.close();
-      if (options.processes === undefined) await processes.stopAll();
+      await held.release();
+      if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
     }
+  });
+}
+
+/** As `withRun`, with the state held. */
+async function opened<T>(
+  parts: {
+    options: EngineOptions;
+    project: Project;
+    /** By full key. */
+    config: Record<string, string>;
+    held: LockedState;
+    /** Where this run's processes are recorded if its caller has no registry. */
+    processes: string;
+  },
+  work: (run: Run, project: Project, fullConfig: Record<string, string>) => Promise<T>,
+): Promise<T> {
+  const { options, project, config, held } = parts;
+  const identity = { project: project.name, stack: options.stack };
+  const store = await StateStore.open(held, identity, options.passphrase);
+  const mask = new SecretMask();
+  for (const key of options.secretKeys) mask.add(options.config[key] ?? "");
+  for (const record of store.state.resources)
+    Object.values(record.outputs).forEach((value) => mask.addFrom(value));
+  for (const record of [...store.state.resources, ...store.state.pendingCreations]) {
+    Object.values(record.inputs).forEach((value) => mask.addFrom(value));
+  }
+  const processes = options.processes ?? new ProcessRegistry(parts.processes);
+  if (options.processes === undefined) await processes.endLeftovers();
+  const surroundings = {
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.kubernetes === undefined ? {} : { kubernetes: options.kubernetes }),
+  };
+  const run = new Run({
+    identity,
+    store,
+    providers: new Providers(store.state, config, surroundings),
+    mask,
+    processes,
+    ...(options.clock === undefined ? {} : { clock: options.clock }),
+    environment: environmentOf(options),
+    workingDirectory: project.workingDirectory,
+    parallel: options.parallel ?? 16,
+    onEvent: options.onEvent ?? (() => undefined),
+    abortGraceMilliseconds: options.abortGraceMilliseconds ?? 20_000,
+    signal: options.signal === undefined ? held.lost : AbortSignal.any([options.signal, held.lost]),
+  });
+  try {
+    return await work(run, project, config);
   } finally {
-    await lock?.release();
-    if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
+    run.close();
+    if (options.processes === undefined) await processes.stopAll();
   }
 }
 
@@ -223,6 +247,8 @@ async function runProgram(parts: {
       environment: run.parts.environment,
       processes: run.parts.processes,
       onLine: (source, message) => {
+        // Its connection goes before it does, and it says so at length.
+        if (run.aborted) return;
         programLines.push(message);
         run.emit({
           kind: "diagnostic",
@@ -315,40 +341,73 @@ export interface StackSummary {
   pendingCreations: string[];
 }
 
+/** What reading a state needs. */
+export interface ReadStateOptions extends StateLocation {
+  passphrase: string;
+  /** Gives secret outputs in clear; otherwise they stand as `[secret]`. */
+  showSecrets?: boolean;
+}
+
 /**
- * Reads a state file without locking it (writes are atomic).
- * @param options.showSecrets gives secret outputs in clear; otherwise they stand as `[secret]`
- * @returns undefined when there is no state file
+ * Reads a state without locking it (writes are atomic).
+ * @returns undefined when there is no state
  * @throws WrongPassphraseError, StateFormatError
  */
-export async function readState(options: {
-  stateFile: string;
-  passphrase: string;
-  showSecrets?: boolean;
-}): Promise<StackSummary | undefined> {
-  const file = path.resolve(options.stateFile);
-  let identity = { project: "", stack: "" };
-  try {
-    const header = JSON.parse(await readFile(file, "utf8")) as { project?: string; stack?: string };
-    identity = { project: header.project ?? "", stack: header.stack ?? "" };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    // Anything else is reported, with the reason, by the opening below.
-  }
-  const { state } = await StateStore.open(file, identity, options.passphrase);
-  const outputs = state.resources.find((record) => record.type === rootStackType)?.outputs ?? {};
+export async function readState(options: ReadStateOptions): Promise<StackSummary | undefined> {
+  const stored = await readStored(options);
+  if (stored === undefined) return undefined;
+  const outputs = stored.resources.find((record) => record.type === rootStackType)?.outputs ?? {};
   return {
     outputs: options.showSecrets === true ? plainMap(outputs) : (masked(outputs) as PropertyMap),
-    resources: state.resources.map(({ urn, type, name, id, custom }) => ({ urn, type, name, id, custom })),
-    pendingCreations: state.pendingCreations.map((pending) => pending.urn),
+    resources: stored.resources.map(({ urn, type, name, id, custom }) => ({ urn, type, name, id, custom })),
+    pendingCreations: stored.pendingCreations.map((pending) => pending.urn),
   };
 }
 
+/**
+ * Reads a state as it is stored, without locking it.
+ * @param identity whose state it must be; default: whosever it is
+ * @throws as `readState`
+ */
+export function readStored(
+  options: ReadStateOptions,
+  identity?: { project: string; stack: string },
+): Promise<StackState | undefined> {
+  return withStatePlace(options, async (place) => {
+    const text = await place.read();
+    if (text === undefined) return undefined;
+    const access = { ...readOnly(place), read: () => Promise.resolve(text) };
+    return (await StateStore.open(access, identity ?? identityIn(text), options.passphrase)).state;
+  });
+}
+
+function identityIn(text: string): { project: string; stack: string } {
+  try {
+    const { project = "", stack = "" } = JSON.parse(text) as { project?: string; stack?: string };
+    return { project, stack };
+  } catch {
+    // The opening says what is wrong with it.
+    return { project: "", stack: "" };
+  }
+}
+
+/** Who works on a state. @returns undefined when nobody holds its lock */
+export function stateLockHolder(location: StateLocation): Promise<StateLockHolder | undefined> {
+  return withStatePlace(location, (place) => place.lockHolder());
+}
+
+/**
+ * Ends what a killed run's program left running on this machine, if nobody works on the state.
+ * @throws StateLockedError
+ */
+export function endLeftProcesses(location: StateLocation): Promise<void> {
+  return withStatePlace(location, async (place) => {
+    const held = await place.lock();
+    await new ProcessRegistry(place.processes).endLeftovers().finally(() => held.release());
+  });
+}
+
 /** The outputs of a stack, see `readState`. Empty when there is no state. */
-export async function readOutputs(options: {
-  stateFile: string;
-  passphrase: string;
-  showSecrets?: boolean;
-}): Promise<PropertyMap> {
+export async function readOutputs(options: ReadStateOptions): Promise<PropertyMap> {
   return (await readState(options))?.outputs ?? {};
 }

@@ -4,6 +4,7 @@ import type { Counts, EngineEvent } from "./events.ts";
 import type { PlannedOperation, RegisteredResource } from "./planning.ts";
 import type { PropertyMap } from "./properties.ts";
 import type { KubernetesLife } from "./providers/kubernetes-life.ts";
+import type { StateObjectSettings } from "./state-object.ts";
 
 /** What `up` and `destroy` have in common. */
 export interface EngineOptions {
@@ -18,21 +19,23 @@ export interface EngineOptions {
   config: Record<string, string>;
   /** Keys of `config` whose values are secret. */
   secretKeys: readonly string[];
-  /** Encrypted state file; it and its folder are created when absent. */
+  /** Encrypted state: a file, made with its folder when absent, or `s3://bucket/key`. */
   stateFile: string;
+  /** How the bucket is reached. Needed for `s3://…` only. */
+  stateBucket?: StateObjectSettings;
   /** Opens the state. Not empty. */
   passphrase: string;
   /** Called for each event, in order. Must not throw. */
   onEvent?: (event: EngineEvent) => void;
   /** Stops the run: nothing new begins, operations under way are awaited, the program is ended. */
   signal?: AbortSignal;
-  /** Added to this process's environment (without KUBECONFIG and PULUMI_*) for the program and for commands. */
+  /** Added to this process's environment (without KUBECONFIG, PULUMI_* and LAB_*) for the program and for commands. */
   environment?: Record<string, string>;
   /** Most operations under way at once. Default 16; at least 1. */
   parallel?: number;
   /** After a stop, how long operations under way may go on before they are ended too. Default 20,000 ms. */
   abortGraceMilliseconds?: number;
-  /** Where child processes are recorded. Default: a registry of its own beside the state file. */
+  /** Where child processes are recorded. Default: a registry of its own beside the state file, or below `.lab`. */
   processes?: ProcessRegistry;
   /** The time in which providers wait. `customTimeouts` are real time always. Default: real time. */
   clock?: EngineClock;

@@ -10,6 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { startTime } from "../processes.ts";
 import { StateLockedError } from "./errors.ts";
+import type { StateLockHolder } from "./state-place.ts";
 
 const ownerSchema = z.object({
   id: z.uuid(),
@@ -102,9 +103,17 @@ export async function lockState(stateFile: string): Promise<StateLock> {
     }
     const owner = await readOwner(file);
     if (owner === undefined) continue;
-    if (owner !== "damaged" && isAlive(owner)) throw new StateLockedError(stateFile, owner.pid);
+    if (owner !== "damaged" && isAlive(owner))
+      throw new StateLockedError(stateFile, `process ${owner.pid}`, owner.pid);
     await breakLock(file, owner, self);
   }
+}
+
+/** Who holds the lock `<stateFile>.lock`. @returns undefined when nobody does */
+export async function lockHolder(stateFile: string): Promise<StateLockHolder | undefined> {
+  const owner = await readOwner(`${stateFile}.lock`);
+  if (owner === undefined || owner === "damaged") return undefined;
+  return { pid: owner.pid, text: `process ${owner.pid}`, isAlive: isAlive(owner) };
 }
 
 /**

@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { startTime } from "../processes.ts";
 import { StateFormatError, StateLockedError, WrongPassphraseError } from "./errors.ts";
 import { lockState } from "./state-lock.ts";
+import { StateFile } from "./state-file.ts";
 import { type ResourceRecord, StateStore } from "./state.ts";
 
 let directory = "";
@@ -33,17 +34,17 @@ function record(name: string): ResourceRecord {
 
 test("state comes back as it was saved, encrypted as a whole, however many save at once", async () => {
   const file = path.join(directory, "state.json");
-  const store = await StateStore.open(file, identity, "right");
+  const store = await StateStore.open(new StateFile(file), identity, "right");
   await Promise.all(
     Array.from({ length: 50 }, async (_, index) => {
       store.state.resources.push(record(`r${index}`));
       await store.save();
       // Each save includes its own change.
-      const written = await StateStore.open(file, identity, "right");
+      const written = await StateStore.open(new StateFile(file), identity, "right");
       assert.ok(written.state.resources.some(({ name }) => name === `r${index}`));
     }),
   );
-  const again = await StateStore.open(file, identity, "right");
+  const again = await StateStore.open(new StateFile(file), identity, "right");
   assert.deepEqual(again.state, store.state);
   const text = await readFile(file, "utf8");
   assert.ok(!text.includes("unmarked-but-private") && !text.includes("r17"));
@@ -53,20 +54,20 @@ test("state comes back as it was saved, encrypted as a whole, however many save 
     [],
   );
 
-  await assert.rejects(StateStore.open(file, identity, "wrong"), WrongPassphraseError);
+  await assert.rejects(StateStore.open(new StateFile(file), identity, "wrong"), WrongPassphraseError);
   await assert.rejects(
-    StateStore.open(file, { project: "p", stack: "other" }, "right"),
+    StateStore.open(new StateFile(file), { project: "p", stack: "other" }, "right"),
     /p\/s, not of p\/other/,
   );
   await writeFile(
     file,
     text.replace(/"sealed": ".{8}/, (start) => `${start.slice(0, -4)}AAAA`),
   );
-  await assert.rejects(StateStore.open(file, identity, "right"), WrongPassphraseError);
+  await assert.rejects(StateStore.open(new StateFile(file), identity, "right"), WrongPassphraseError);
   await writeFile(file, "{}");
-  await assert.rejects(StateStore.open(file, identity, "right"), StateFormatError);
+  await assert.rejects(StateStore.open(new StateFile(file), identity, "right"), StateFormatError);
   await writeFile(file, "not json");
-  await assert.rejects(StateStore.open(file, identity, "right"), StateFormatError);
+  await assert.rejects(StateStore.open(new StateFile(file), identity, "right"), StateFormatError);
 });
 
 test("a lock keeps others out until it is released", async () => {

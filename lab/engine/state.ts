@@ -1,15 +1,13 @@
 /**
- * The state of a stack: what exists and what was being created. The file is JSON with a readable header; the
- * records themselves are encrypted as a whole (scrypt, AES-256-GCM), so no secret, marked or not, is ever in
- * clear on disk.
+ * The state of a stack: what exists and what was being created. It is JSON with a readable header; the records themselves
+ * are encrypted as a whole (scrypt, AES-256-GCM), so no secret, marked or not, is ever in clear on a disk or in a bucket.
  */
 import { createCipheriv, createDecipheriv, randomBytes, scrypt } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
-import path from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { StateFormatError, WrongPassphraseError } from "./errors.ts";
 import type { PropertyMap } from "./properties.ts";
+import type { StateAccess } from "./state-place.ts";
 
 /** Times as Pulumi writes them ("10m", "1h30m"); absent means no limit of the engine's own. */
 export interface CustomTimeouts {
@@ -81,10 +79,10 @@ const cost = 2 ** 14;
 
 const derive = promisify<string, Buffer, number, { N: number }, Buffer>(scrypt);
 
-/** The state file of one stack, held open by one run. Writes are atomic and each includes all before it. */
+/** The state of one stack, held open by one run. Writes are atomic and each includes all before it. */
 export class StateStore {
-  readonly file: string;
   readonly state: StackState;
+  readonly #access: StateAccess;
   readonly #project: string;
   readonly #stack: string;
   readonly #salt: Buffer;
@@ -93,13 +91,13 @@ export class StateStore {
   #next: Promise<void> | undefined;
 
   private constructor(
-    file: string,
+    access: StateAccess,
     identity: { project: string; stack: string },
     salt: Buffer,
     key: Buffer,
     state: StackState,
   ) {
-    this.file = file;
+    this.#access = access;
     this.state = state;
     this.#project = identity.project;
     this.#stack = identity.stack;
@@ -108,41 +106,38 @@ export class StateStore {
   }
 
   /**
-   * Reads the state, or begins an empty one when there is no file (which is then written by the first `save`).
+   * Reads the state, or begins an empty one when there is none (which is then written by the first `save`).
    * @param identity whose state it must be
    * @throws WrongPassphraseError, StateFormatError
    */
   static async open(
-    file: string,
+    access: StateAccess,
     identity: { project: string; stack: string },
     passphrase: string,
   ): Promise<StateStore> {
-    let text: string;
-    try {
-      text = await readFile(file, "utf8");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    const text = await access.read();
+    if (text === undefined) {
       const salt = randomBytes(16);
       const key = await derive(passphrase, salt, keyBytes, { N: cost });
-      return new StateStore(file, identity, salt, key, { resources: [], pendingCreations: [] });
+      return new StateStore(access, identity, salt, key, { resources: [], pendingCreations: [] });
     }
     let json: unknown;
     try {
       json = JSON.parse(text);
     } catch {
-      throw new StateFormatError(file, "this is not JSON, so not a state file of the lab engine.");
+      throw new StateFormatError(access.name, "this is not JSON, so not a state file of the lab engine.");
     }
     const header = headerSchema.safeParse(json);
     if (!header.success) {
       throw new StateFormatError(
-        file,
+        access.name,
         `this is not a state file of the lab engine (${format}):\n${z.prettifyError(header.error)}`,
       );
     }
     const { project, stack, encryption, sealed } = header.data;
     if (project !== identity.project || stack !== identity.stack) {
       throw new StateFormatError(
-        file,
+        access.name,
         `this is the state of ${project}/${stack}, not of ${identity.project}/${identity.stack}.`,
       );
     }
@@ -154,14 +149,15 @@ export class StateStore {
     try {
       clear = Buffer.concat([decipher.update(sealed, "base64"), decipher.final()]).toString("utf8");
     } catch {
-      throw new WrongPassphraseError(file);
+      throw new WrongPassphraseError(access.name);
     }
-    return new StateStore(file, identity, salt, key, JSON.parse(clear) as StackState);
+    return new StateStore(access, identity, salt, key, JSON.parse(clear) as StackState);
   }
 
   /**
    * Writes the state as it is now. Calls that come while a write is under way share the next one, so that many
-   * resources that finish together cost few writes; each call resolves only when its own change is on disk.
+   * resources that finish together cost few writes; each call resolves only when its own change is written.
+   * @throws StateLostError
    */
   save(): Promise<void> {
     if (this.#writing === undefined) {
@@ -197,27 +193,13 @@ export class StateStore {
       },
       sealed: sealed.toString("base64"),
     };
-    await mkdir(path.dirname(this.file), { recursive: true });
-    const temporary = `${this.file}.${process.pid}.tmp`;
-    try {
-      const handle = await open(temporary, "w", 0o600);
-      try {
-        await handle.writeFile(`${JSON.stringify(document, null, 2)}\n`);
-        await handle.datasync();
-      } finally {
-        await handle.close();
-      }
-      await rename(temporary, this.file);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    }
+    await this.#access.write(`${JSON.stringify(document, null, 2)}\n`);
   }
 
-  /** Removes the file: nothing is left of the stack. */
+  /** Nothing is left of the stack. @throws StateLostError */
   async remove(): Promise<void> {
     await this.#writing;
     await this.#next;
-    await rm(this.file, { force: true });
+    await this.#access.remove();
   }
 }

@@ -11,6 +11,7 @@ import { Providers } from "../providers.ts";
 import type { Registered, Registrar } from "../registrar.ts";
 import { Run } from "../run.ts";
 import { SecretMask } from "../secret-mask.ts";
+import { StateFile } from "../state-file.ts";
 import { type StackState, StateStore } from "../state.ts";
 
 /** A program: registers resources, and waits for each that it needs. */
@@ -83,7 +84,7 @@ const counted = {
 export function openSession(directory: string, config: Record<string, string>): Session {
   const open = async (parallel: number): Promise<{ run: Run; done: string[] }> => {
     const identity = { project: "p", stack: "s" };
-    const store = await StateStore.open(path.join(directory, "state.json"), identity, "x");
+    const store = await StateStore.open(new StateFile(path.join(directory, "state.json")), identity, "x");
     const done: string[] = [];
     const run = new Run({
       identity,

@@ -1,0 +1,166 @@
+/**
+ * The state as an object in a bucket, which runs of several machines share. A lease beside it (`<key>.lock`) keeps them apart.
+ * Where a lease fails, because its holder was frozen for longer than it lasts, the state's own ETags do: a new holder first
+ * writes the state anew, as it found it, so whatever the former one still tries to write meets another ETag.
+ */
+import { createHash, randomUUID } from "node:crypto";
+import path from "node:path";
+import { z } from "zod";
+import { type Lease, LeaseHeldError, readLease, takeLease } from "../../ops/engine/lease.ts";
+import { describeRun, runIdentity } from "../../ops/engine/run-identity.ts";
+import {
+  openStateBucket,
+  type StateBucket,
+  type StateBucketSettings,
+} from "../../ops/engine/state-bucket.ts";
+import { labDirectories } from "../directories.ts";
+import { StateFormatError, StateLockedError, StateLostError } from "./errors.ts";
+import type { LockedState, StateLockHolder, StatePlace } from "./state-place.ts";
+
+const format = "trading-lab-state-object-1";
+const objectSchema = z.object({
+  format: z.literal(format),
+  /** Of the lease under which it was written. */
+  generation: z.number().int(),
+  /** New at each write: makes each ETag another one. */
+  serial: z.string(),
+  /** The encrypted state; null when nothing is left of the stack. The object stays, so that its ETags never begin anew. */
+  state: z.string().nullable(),
+});
+type StateObject = z.infer<typeof objectSchema>;
+
+/** How the bucket is reached. */
+export interface StateObjectSettings extends Omit<StateBucketSettings, "bucket"> {
+  /** Not renewed for so long, a run counts as dead, in ms. Default: 60,000. */
+  leaseMs?: number | undefined;
+}
+
+/** @returns bucket and key of `s3://bucket/key`; undefined for anything else. */
+export function stateObjectAt(location: string): { bucket: string; key: string } | undefined {
+  const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(location) ?? [];
+  return bucket === undefined || key === undefined ? undefined : { bucket, key };
+}
+
+/** See the module's description. */
+export class SharedState implements StatePlace {
+  readonly name: string;
+  readonly processes: string;
+  readonly #bucket: StateBucket;
+  readonly #key: string;
+  readonly #leaseMs: number | undefined;
+  readonly #environment: Readonly<Record<string, string | undefined>>;
+
+  /** @param environment of the command line: the lock tells its CI job. */
+  constructor(
+    { bucket, key }: { bucket: string; key: string },
+    settings: StateObjectSettings,
+    environment: Readonly<Record<string, string | undefined>>,
+  ) {
+    this.name = `s3://${bucket}/${key}`;
+    // Processes are this machine's, the state is not.
+    const ofState = createHash("sha256").update(`${settings.endpoint} ${this.name}`).digest("hex");
+    this.processes = path.join(labDirectories.state, `shared-${ofState.slice(0, 16)}.processes`);
+    this.#bucket = openStateBucket({ ...settings, bucket });
+    this.#key = key;
+    this.#leaseMs = settings.leaseMs;
+    this.#environment = environment;
+  }
+
+  async read(): Promise<string | undefined> {
+    return (await this.#find())?.object.state ?? undefined;
+  }
+
+  async lock(): Promise<LockedState> {
+    let lease: Lease;
+    try {
+      lease = await takeLease({
+        bucket: this.#bucket,
+        key: `${this.#key}.lock`,
+        holder: runIdentity(this.#environment),
+        ...(this.#leaseMs === undefined ? {} : { leaseMs: this.#leaseMs }),
+      });
+    } catch (error) {
+      if (!(error instanceof LeaseHeldError)) throw error;
+      throw new StateLockedError(this.name, describeRun(error.holder), error.holder.pid, error.message);
+    }
+    try {
+      return await this.#fence(lease);
+    } catch (error) {
+      await lease.release();
+      throw error;
+    }
+  }
+
+  async lockHolder(): Promise<StateLockHolder | undefined> {
+    const lease = await readLease(this.#bucket, `${this.#key}.lock`);
+    if (lease?.holder == null) return undefined;
+    return { pid: lease.holder.pid, text: describeRun(lease.holder), isAlive: lease.isAlive };
+  }
+
+  close(): void {
+    this.#bucket.close();
+  }
+
+  async #find(): Promise<{ object: StateObject; etag: string } | undefined> {
+    const found = await this.#bucket.get(this.#key);
+    if (found === undefined) return undefined;
+    try {
+      return { object: objectSchema.parse(JSON.parse(found.text)), etag: found.etag };
+    } catch (error) {
+      throw new StateFormatError(
+        this.name,
+        `this is not a shared state of the lab engine (${format}): ${(error as Error).message}`,
+      );
+    }
+  }
+
+  /** Writes the state anew under this lease, so that no former holder can write any more. */
+  async #fence(lease: Lease): Promise<LockedState> {
+    for (;;) {
+      const found = await this.#find();
+      const { generation = 0, state = null } = found?.object ?? {};
+      if (generation > lease.generation) throw this.#lostTo(lease);
+      const etag = await this.#put(lease, state, found?.etag);
+      // A former holder was just faster: what it wrote counts, and is the last it writes.
+      if (etag === undefined) continue;
+      return this.#locked(lease, { state, etag });
+    }
+  }
+
+  #put(lease: Lease, state: string | null, etag: string | undefined): Promise<string | undefined> {
+    const object: StateObject = { format, generation: lease.generation, serial: randomUUID(), state };
+    const condition = etag === undefined ? "if-absent" : { ifMatch: etag };
+    return this.#bucket.put(this.#key, `${JSON.stringify(object)}\n`, condition);
+  }
+
+  #locked(lease: Lease, begun: { state: string | null; etag: string }): LockedState {
+    let { state, etag } = begun;
+    const lost = new AbortController();
+    const lose = (): void => lost.abort(this.#lostTo(lease));
+    lease.lost.addEventListener("abort", lose, { once: true });
+    const put = async (next: string | null): Promise<void> => {
+      lost.signal.throwIfAborted();
+      const written = await this.#put(lease, next, etag);
+      if (written === undefined) lose();
+      lost.signal.throwIfAborted();
+      etag = written ?? etag;
+      state = next;
+    };
+    return {
+      name: this.name,
+      read: () => Promise.resolve(state ?? undefined),
+      write: (text) => put(text),
+      remove: () => put(null),
+      lost: lost.signal,
+      release: async () => {
+        lease.lost.removeEventListener("abort", lose);
+        await lease.release();
+      },
+    };
+  }
+
+  #lostTo({ lost }: Lease): StateLostError {
+    const why = lost.aborted ? ` ${(lost.reason as Error).message}` : "";
+    return new StateLostError(this.name, why);
+  }
+}
