@@ -7,6 +7,7 @@ import { registerCost } from "./cost/index.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { registerLeaks } from "./leaks/index.ts";
 import { registerPlan } from "./plan/index.ts";
+import { registerRelease } from "./release/index.ts";
 import { registerRollback } from "./rollback/index.ts";
 import { registerUi } from "./ui/index.ts";
 
@@ -33,6 +34,7 @@ registerCost(program);
 registerLeaks(program);
 registerArchive(program);
 registerRollback(program);
+registerRelease(program);
 registerUi(program);
 
 /** Wrong usage, found by commander, ends with our code for it; `--help` and `--version` are no errors. */
