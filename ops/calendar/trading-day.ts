@@ -116,6 +116,31 @@ export function tradingDayAt(now: Date, schedule: Schedule, sessions: Sessions):
     .find((day) => day !== undefined && day.beginsAt <= now && now <= day.deadline);
 }
 
+/** Why a date is no day of a stack. */
+export type WhyNot = "weekend" | "no-session" | "half-day-too-short" | "month-is-full";
+
+/** @returns undefined for a trading day. The arguments are those of {@link tradingDayOf}. */
+export function whyNoTradingDay(date: string, schedule: Schedule, sessions: Sessions): WhyNot | undefined {
+  if (tradingDayOf(date, schedule, sessions) !== undefined) return undefined;
+  if (openDayOf(date, schedule, sessions) !== undefined) return "month-is-full";
+  if (sessions(date) !== undefined) return "half-day-too-short";
+  const weekday = new Date(`${date}T00:00:00Z`).getUTCDay();
+  return weekday === 0 || weekday === 6 ? "weekend" : "no-session";
+}
+
+/**
+ * What a stack is doing by its calendar: `opening` from `beginsAt`, `open` from `opensAt`, `closing` from `closesAt` to the
+ * deadline; `closed` at all other times.
+ */
+export type Phase = "closed" | "opening" | "open" | "closing";
+
+/** @param day as {@link tradingDayAt} finds it; undefined: none holds `now` */
+export function phaseAt(now: Date, day: TradingDay | undefined): Phase {
+  if (day === undefined || now < day.beginsAt || now > day.deadline) return "closed";
+  if (now < day.opensAt) return "opening";
+  return now < day.closesAt ? "open" : "closing";
+}
+
 /** The sessions that {@link tradingDayAt} and {@link nextTradingDay} look at for an instant, both inclusive. */
 export function spanAround(instant: Date): { first: string; last: string } {
   const { date } = zonedTime(instant, exchangeZone);
