@@ -2,8 +2,8 @@
 import { Command, CommanderError } from "commander";
 import { registerAdmit } from "./admit/index.ts";
 import { registerArchive } from "./archive/index.ts";
-import { registerClose, registerOpen } from "./cluster/commands.ts";
 import { registerCost } from "./cost/index.ts";
+import { registerClose, registerOpen } from "./day/commands.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { registerLeaks } from "./leaks/index.ts";
 import { registerPlan } from "./plan/index.ts";

@@ -10,9 +10,11 @@ import type { TradingDay } from "../calendar/trading-day.ts";
 import { closeCluster, type CloseResult } from "../cluster/close.ts";
 import { describeResource, findLabelled, priceOf } from "../cluster/labelled.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
+import { recordCost } from "../cost/record.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { RefusedError } from "../run.ts";
 import { describeTradingDay } from "./trading-hours.ts";
+import { type ClusterCost, costOfClusters } from "./day-cost.ts";
 import { recordedEngine, type Timeline } from "./timeline.ts";
 import { inWords, type Pause, realPause, waitUntil } from "./waiting.ts";
 
@@ -56,6 +58,8 @@ export interface CloseDayResult {
   closed: CloseResult | null;
   /** Of every cluster that was removed and has a manifest. */
   archived: ArchivedCluster[];
+  /** What those clusters cost from their first server on; empty where nobody wrote it down. */
+  cost: ClusterCost[];
 }
 
 const hourMs = 3_600_000;
@@ -92,7 +96,9 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     await waitUntil(parts, day.closesAt, `the time to close ${day.date}`, pause);
     reporter.note(`closing trading day ${describeTradingDay(day)}`);
   }
+  await recordCost(parts);
   const closed = await closeCluster(parts);
+  await recordCost(parts);
   const names = [
     ...(closed.destroyed === null ? [] : [closed.destroyed]),
     ...closed.cleared.map(({ cluster }) => cluster),
@@ -102,6 +108,7 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     return { ...nothing(stack, day), outcome: "nothing-open", word, closed };
   }
   const archived = await archivedOf(parts, names);
+  const cost = await costOfClusters(parts, names);
   const records = archived.reduce((sum, { totals }) => sum + totals.records, 0);
   const word = `closed: ${[...new Set(names)].join(", ")}; ${records} records archived, nothing of stack ${stack} is left at Hetzner`;
   await notifier.tell({
@@ -111,7 +118,7 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     text: word,
     at: now().toISOString(),
   });
-  return { outcome: "closed", word, stack, tradingDay: day ?? null, closed, archived };
+  return { outcome: "closed", word, stack, tradingDay: day ?? null, closed, archived, cost };
 }
 
 /** Undefined: at once. */
@@ -121,7 +128,7 @@ async function dayOf({ now }: ClusterParts, options: CloseDayOptions): Promise<T
 }
 
 function nothing(stack: string, day: TradingDay | undefined): Omit<CloseDayResult, "outcome" | "word"> {
-  return { stack, tradingDay: day ?? null, closed: null, archived: [] };
+  return { stack, tradingDay: day ?? null, closed: null, archived: [], cost: [] };
 }
 
 /** What the manifests say; a cluster that never held data has none. @throws ArchiveStoreError, ArchiveDocumentError */

@@ -10,6 +10,7 @@ import { closeCluster, type CloseResult } from "../cluster/close.ts";
 import { clusterName } from "../cluster/leftovers.ts";
 import { openCluster, type OpenResult } from "../cluster/open.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
+import { recordCost } from "../cost/record.ts";
 import type { StackCluster } from "../engine/stack-engine.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { type ClockReading, type ClockSource, clockSources, readClocks } from "./clocks.ts";
@@ -119,6 +120,7 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
     ...(day === undefined ? {} : { forNewCluster: identityOf(day) }),
   });
   const cluster = clusterOfResult(opened);
+  await recordCost(parts);
   const { ready, clocks, positions } = await checkReadiness(parts, options, cluster);
   const took = ready === undefined ? "" : ", ready to trade";
   const word = `open: ${clusterName(stack, { cluster })} with ${opened.choice}${took}`;
@@ -247,6 +249,7 @@ function nothingDone(
 /** Never rejects: the failure itself is what the caller has to hear of. */
 async function tellFailure(parts: ClusterParts, { notifier }: OpenDayOptions, error: unknown): Promise<void> {
   const { stack, now } = parts;
+  await recordCost(parts);
   const known = await findOpenedCluster(parts).catch(() => undefined);
   await notifier.tell({
     kind: "failed",
