@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { registerAdmit } from "./admit/index.ts";
 import { registerArchive } from "./archive/index.ts";
 import { registerCost } from "./cost/index.ts";
+import { registerCalendar } from "./calendar/index.ts";
 import { registerClose, registerOpen } from "./day/commands.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { registerLeaks } from "./leaks/index.ts";
@@ -26,6 +27,7 @@ const program = new Command("trading")
     "\nExit codes: 0 done, 1 failed or a problem was found, 2 wrong usage or configuration, 3 refused, 130 interrupted.",
   )
   .showHelpAfterError("(--help tells what is possible)");
+registerCalendar(program);
 registerPlan(program);
 registerAdmit(program);
 registerOpen(program);
