@@ -44,18 +44,18 @@ export type CostDocument = z.infer<typeof costDocumentSchema>;
 const concurrency = 8;
 
 /**
- * All documents of clusters from a business date on.
+ * All documents of clusters that are wanted.
  * @returns `damaged`: keys of those that cannot be read
  * @throws ArchiveStoreError
  */
 export async function readCostDocuments(
   store: ArchiveStore,
   stack: string,
-  from: string,
+  isWanted: (identity: ArchiveIdentity) => boolean,
 ): Promise<{ documents: CostDocument[]; damaged: string[] }> {
   const wanted = (await store.list(costFolder(stack)))
     .map(({ key }) => ({ key, identity: parseCostKey(key) }))
-    .filter(({ identity }) => identity !== undefined && identity.businessDate >= from);
+    .filter(({ identity }) => identity !== undefined && isWanted(identity));
   const damaged: string[] = [];
   const read = await mapConcurrently(wanted, concurrency, async ({ key }) => {
     const parsed = costDocumentSchema.safeParse(await readJson(store, key));

@@ -177,7 +177,11 @@ async function pastUses(
 ): Promise<ServerUse[]> {
   try {
     const from = dateOf(new Date(month.from.getTime() - lookBackDays * dayMs));
-    const { documents, damaged } = await readCostDocuments(store, stack, from);
+    const { documents, damaged } = await readCostDocuments(
+      store,
+      stack,
+      ({ businessDate }) => businessDate >= from,
+    );
     for (const key of damaged) problems.push(`${key} cannot be read: what that cluster cost is estimated`);
     const known = new Map(documents.map((document) => [pathOf(document), document]));
     const clusters = await readClusters(store, stack, {

@@ -55,7 +55,12 @@ async function runCost(run: Run, options: CostOptions, environment: Environment,
     const values = readStack(stack);
     const own = environmentOf(stack, environment, options.all === true);
     const client = openHetzner(values, { signal: run.signal, report: run.progress }, own);
-    const planned = tradingDaysOf(calendarMonth(month), values);
+    const planned = await tradingDaysOf(calendarMonth(month), {
+      values,
+      environment: own,
+      signal: run.signal,
+      report: run,
+    });
     if ("reason" in planned) noForecast.set(stack, planned.reason);
     const tradingDays = "days" in planned ? planned.days : undefined;
     const store = openBucket(stack, own);

@@ -1,11 +1,11 @@
 /** Writes down what a stack's servers cost while they can still be asked. */
-import { ArchiveStoreError } from "../../services/archive/store.ts";
+import type { ArchiveIdentity } from "../../services/archive/layout.ts";
+import { type ArchiveStore, ArchiveStoreError } from "../../services/archive/store.ts";
 import { toInstant } from "../../services/core/time.ts";
 import type { HetznerClient } from "../hetzner/client.ts";
 import { HetznerApiError } from "../hetzner/errors.ts";
 import type { Resource } from "../hetzner/resources.ts";
 import { stackSelector } from "../hetzner/settings.ts";
-import type { ArchiveStore } from "../../services/archive/store.ts";
 import type { Rate } from "./billing.ts";
 import { type CostDocument, type CostServer, readCostDocuments, writeCostDocument } from "./cost-document.ts";
 import { type LivePrices, readPrices } from "./prices.ts";
@@ -16,36 +16,61 @@ export interface CostParts {
   client: HetznerClient;
   archiveStore: ArchiveStore;
   reporter: { note(line: string): void };
+  /** Once it is aborted, nothing more is written down. */
+  signal: AbortSignal;
   now: () => Date;
 }
 
-/** Servers of clusters older than this are not looked for any more when they are gone: nobody noted their end. */
-const lookBackDays = 62;
+/** The end of a cluster that has gone since is looked for so long after its business date. */
+const lookBackDays = 7;
 const dayMs = 86_400_000;
 
 /**
  * Notes for each server of the stack that it is there, and for each that was noted before and is not there any more that
  * it is gone. To be called when a cluster is up, before it is removed and when it is gone; calling it more often makes the
  * record more exact. It never fails what it is part of: what cannot be written is said, and `trading cost` estimates it.
+ * @param before clusters that were there when it was called before; those of the last days are looked for anyway
+ * @returns clusters that are there now
  */
-export async function recordCost(parts: CostParts): Promise<void> {
+export async function recordCost(
+  parts: CostParts,
+  before: readonly ArchiveIdentity[] = [],
+): Promise<ArchiveIdentity[]> {
   try {
-    await record(parts);
+    return await record(parts, before);
   } catch (error) {
+    if (parts.signal.aborted) return [];
     if (!(error instanceof ArchiveStoreError || error instanceof HetznerApiError)) throw error;
     parts.reporter.note(
       `what the servers cost could not be written down, so \`trading cost\` will estimate it: ${error.message}`,
     );
+    return [];
   }
 }
 
-async function record({ stack, client, archiveStore, now }: CostParts): Promise<void> {
+async function record(
+  { stack, client, archiveStore, now }: CostParts,
+  before: readonly ArchiveIdentity[],
+): Promise<ArchiveIdentity[]> {
   const servers = await client.list("servers", { labelSelector: stackSelector(stack) });
-  // Behind the look: what is gone then was there until after the one before.
+  // Behind the look: what is gone then may have gone during it.
   const at = now();
+  const present = new Map<string, { identity: ArchiveIdentity; servers: Resource<"servers">[] }>();
+  for (const server of servers) {
+    const { "business-date": businessDate, "cluster-id": clusterId } = server.labels;
+    if (businessDate === undefined || clusterId === undefined) continue;
+    const identity = { stack, businessDate, clusterId };
+    const cluster = present.get(keyOf(identity)) ?? { identity, servers: [] };
+    cluster.servers.push(server);
+    present.set(keyOf(identity), cluster);
+  }
   const from = new Date(at.getTime() - lookBackDays * dayMs).toISOString().slice(0, 10);
-  const { documents } = await readCostDocuments(archiveStore, stack, from);
-  const prices = servers.length > 0 ? await readPrices(client) : undefined;
+  const named = new Set([...before.map(keyOf), ...present.keys()]);
+  const { documents } = await readCostDocuments(
+    archiveStore,
+    stack,
+    (identity) => identity.businessDate >= from || named.has(keyOf(identity)),
+  );
   const byCluster = new Map(documents.map((document) => [keyOf(document), document]));
   const changed = new Set<CostDocument>();
 
@@ -56,19 +81,19 @@ async function record({ stack, client, archiveStore, now }: CostParts): Promise<
       changed.add(document);
     }
   }
-  for (const server of servers) {
-    const { "business-date": businessDate, "cluster-id": clusterId } = server.labels;
-    if (prices === undefined || businessDate === undefined || clusterId === undefined) continue;
-    const identity = { stack, businessDate, clusterId };
-    const document = byCluster.get(keyOf(identity)) ?? { ...identity, servers: [] };
-    byCluster.set(keyOf(identity), document);
-    document.servers = [
-      ...document.servers.filter(({ id }) => id !== server.id),
-      noteOf(server, prices, toInstant(at.getTime())),
-    ];
+  // Asked once, and only where there is something to price.
+  const prices = present.size > 0 ? await readPrices(client) : undefined;
+  for (const [key, cluster] of present) {
+    if (prices === undefined) break;
+    const document = byCluster.get(key) ?? { ...cluster.identity, servers: [] };
+    for (const server of cluster.servers) {
+      const note = noteOf(server, prices, toInstant(at.getTime()));
+      document.servers = [...document.servers.filter(({ id }) => id !== server.id), note];
+    }
     changed.add(document);
   }
   for (const document of changed) await writeCostDocument(archiveStore, document);
+  return [...present.values()].map(({ identity }) => identity);
 }
 
 const keyOf = ({ businessDate, clusterId }: Pick<CostDocument, "businessDate" | "clusterId">): string =>
