@@ -121,5 +121,7 @@ export function withStackImages(stackFile: string, images: StackImages): string 
   if (Object.keys(images).length === 0) document.deleteIn(path);
   else document.setIn(path, document.createNode(images));
   const config = document.get("config");
-  return isMap(config) && config.items.length > 0 ? document.toString({ lineWidth: 0 }) : stackFile;
+  return isMap(config) && config.items.length > 0
+    ? document.toString({ lineWidth: 0, flowCollectionPadding: false })
+    : stackFile;
 }
