@@ -1,5 +1,5 @@
 /** `trading open` and `trading close`. */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { openCalendar } from "../calendar/calendar.ts";
 import type { Cleared } from "../cluster/clear.ts";
 import { type ClusterParts, openParts } from "../cluster/parts.ts";
@@ -15,6 +15,8 @@ import { Timeline } from "./timeline.ts";
 interface CommonOptions {
   stack: string;
   scheduled?: boolean;
+  /** Minutes. */
+  mostWait: number;
   report?: string;
   json?: boolean;
 }
@@ -47,6 +49,7 @@ export function registerOpen(program: Command): void {
       "--scheduled",
       "run by a machine: on a trading day of trading:schedule only, not before its time (it waits for it) and not after its end",
     )
+    .addOption(mostWaitOption())
     .option("--no-wait-ready", "do not wait until canaries have come through the pipeline")
     .option("--ready-timeout <seconds>", "longest wait for that, once the cluster is up", wholeSeconds, 600)
     .option(
@@ -62,12 +65,13 @@ export function registerOpen(program: Command): void {
     )
     .action(
       runs(async (run, options: OpenCommandOptions) => {
-        const { scheduled = false, keepFailed = false, waitReady, readyTimeout } = options;
+        const { scheduled = false, mostWait, keepFailed = false, waitReady, readyTimeout } = options;
         const result = await withParts(run, options, "open", async (parts, notifier, timeline) =>
           openDay(parts, {
             notifier,
             timeline,
             scheduled,
+            mostWaitMs: mostWait * 60_000,
             keepFailed,
             waitReady,
             readyTimeoutMs: readyTimeout * 1_000,
@@ -89,6 +93,7 @@ export function registerClose(program: Command): void {
     )
     .addOption(namedStackOption())
     .option("--scheduled", "run by a machine: waits for the closing time of the trading day that goes on")
+    .addOption(mostWaitOption())
     .option(
       "--report <folder>",
       "write close.html and close.json there (timeline, cost, archive), also when it fails",
@@ -101,14 +106,35 @@ export function registerClose(program: Command): void {
     )
     .action(
       runs(async (run, options: CommonOptions) => {
-        const { scheduled = false } = options;
+        const { scheduled = false, mostWait } = options;
+        const mostWaitMs = mostWait * 60_000;
         const result = await withParts(run, options, "close", async (parts, notifier, timeline) =>
-          closeDay(parts, { notifier, timeline, scheduled, ...(await calendarOf(run, options, parts)) }),
+          closeDay(parts, {
+            notifier,
+            timeline,
+            scheduled,
+            mostWaitMs,
+            ...(await calendarOf(run, options, parts)),
+          }),
         );
         run.print(options.json ? JSON.stringify(result) : printClosed(result));
         return exitCodes.ok;
       }),
     );
+}
+
+/** A runner costs while it waits, and holds up whoever has its turn on the stack after it. */
+function mostWaitOption(): Option {
+  return new Option(
+    "--most-wait <minutes>",
+    "with --scheduled: longest wait for its time; a run that comes earlier ends with a word, and does nothing",
+  )
+    .argParser((text: string) => {
+      if (!/^[1-9]\d{0,2}$/.test(text))
+        throw new InvalidArgumentError("Expected a whole number of minutes from 1 to 999.");
+      return Number(text);
+    })
+    .default(360);
 }
 
 function wholeSeconds(text: string): number {
