@@ -6,7 +6,10 @@ import { registerCost } from "./cost/index.ts";
 import { registerCalendar } from "./calendar/index.ts";
 import { registerClose, registerOpen } from "./day/commands.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { registerGuard } from "./guard/index.ts";
 import { registerLeaks } from "./leaks/index.ts";
+import { registerNotify } from "./notify/index.ts";
+import { registerInit } from "./init/index.ts";
 import { registerPlan } from "./plan/index.ts";
 import { registerRelease } from "./release/index.ts";
 import { registerRollback } from "./rollback/index.ts";
@@ -28,12 +31,15 @@ const program = new Command("trading")
   )
   .showHelpAfterError("(--help tells what is possible)");
 registerCalendar(program);
+registerInit(program);
 registerPlan(program);
 registerAdmit(program);
 registerOpen(program);
 registerClose(program);
 registerCost(program);
+registerGuard(program);
 registerLeaks(program);
+registerNotify(program);
 registerArchive(program);
 registerRollback(program);
 registerRelease(program);

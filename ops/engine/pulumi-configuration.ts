@@ -124,6 +124,7 @@ class PulumiConfiguration implements StackConfigurationStore {
         .map(([key, value]) => [key, typeof value === "string" ? value : JSON.stringify(value)] as const),
     );
     if (secretKeys.length === 0) return { entries, secretKeys };
+    if (this.passphrase === "missing") return { entries, secretKeys };
     const shown = await this.#inWorkshop(this.#text ?? "", (workshop) => workshop.show());
     for (const key of secretKeys) entries[key] = shown[key] ?? "";
     return { entries, secretKeys };

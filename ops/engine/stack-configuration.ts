@@ -8,7 +8,7 @@ import type { StackEngineArguments } from "./stack-engine.ts";
 export interface StackConfigurationEntries {
   /** Full key to text, objects and lists as JSON, secrets decrypted; as `StackEngine.config()` gives them. */
   entries: Record<string, string>;
-  /** The keys whose values are kept encrypted. */
+  /** The keys whose values are kept encrypted; those that cannot be decrypted without the passphrase have no entry. */
   secretKeys: string[];
 }
 

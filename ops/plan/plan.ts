@@ -37,6 +37,12 @@ export interface CapacityPlan {
   obstacles: Obstacle[];
 }
 
+/** What of a stack's configuration decides it. */
+export type CapacityValues = Pick<
+  StackValues,
+  "profile" | "locations" | "brokerServerTypes" | "controlPlaneServerTypes" | "excludedCapacity" | "openHours"
+>;
+
 /** Prices of the live API. */
 export function pricesOf(serverTypes: readonly ServerType[], pricing: Pricing): CapacityPrices {
   return {
@@ -58,7 +64,7 @@ export function pricesOf(serverTypes: readonly ServerType[], pricing: Pricing): 
 export async function planCapacity(
   client: HetznerClient,
   stack: string,
-  values: StackValues,
+  values: CapacityValues,
 ): Promise<CapacityPlan> {
   const [serverTypes, locations, pricing, servers] = await Promise.all([
     client.serverTypes(),
