@@ -54,8 +54,16 @@ export type Asked = { date: string } | { month: string } | { tradingDays: number
 const exchangeZone = "America/New_York";
 /** No two sessions were ever so far apart since 1933. */
 const furthestApart = 10;
-/** As many dates hold `count` sessions and their weekends, and a month that a cap has filled. */
-const datesThatHold = (count: number): number => Math.ceil((count * 7) / 5) + 62;
+/** No month has fewer sessions. */
+const fewestSessions = 18;
+
+/** The last date of a span in which there are so many trading days, as far as holidays are known. */
+function lastOfSpan(today: string, count: number, { mostDaysPerMonth = fewestSessions }: Schedule): string {
+  const months = Math.ceil(count / Math.min(mostDaysPerMonth, fewestSessions)) + 1;
+  const last = plusDays(today, months * 31);
+  const latest = `${calendarYears.last}-12-31`;
+  return last < latest ? last : latest;
+}
 
 /** @throws CalendarError for years that the exchange's rules are not known for */
 export async function readAgenda(
@@ -91,7 +99,7 @@ async function askedDays(calendar: OpenedCalendar, today: string, asked: Asked):
     );
   }
   const { tradingDays: count } = asked;
-  const all = withoutWeekends(await agendaDays(calendar, today, plusDays(today, datesThatHold(count))));
+  const all = withoutWeekends(await agendaDays(calendar, today, lastOfSpan(today, count, calendar.schedule)));
   const last = all.filter(({ isTradingDay }) => isTradingDay)[count - 1];
   return last === undefined ? all : all.slice(0, all.indexOf(last) + 1);
 }

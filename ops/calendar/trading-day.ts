@@ -54,11 +54,14 @@ export function tradingDayOf(date: string, schedule: Schedule, sessions: Session
   const day = openDayOf(date, schedule, sessions);
   const { mostDaysPerMonth = everyDay } = schedule;
   if (day === undefined || mostDaysPerMonth >= everyDay) return day;
-  let before = 0;
-  for (let other = `${date.slice(0, 7)}-01`; other < date; other = plusDays(other, 1)) {
-    if (openDayOf(other, schedule, sessions) !== undefined) before += 1;
+  const before: string[] = [];
+  for (let other = firstOfMonth(date); other < date; other = plusDays(other, 1)) {
+    if (sessions(other) !== undefined) before.push(other);
   }
-  return before < mostDaysPerMonth ? day : undefined;
+  // Seldom so many; only then does it matter which of them are days of the stack.
+  if (before.length < mostDaysPerMonth) return day;
+  const taken = before.filter((other) => openDayOf(other, schedule, sessions) !== undefined);
+  return taken.length < mostDaysPerMonth ? day : undefined;
 }
 
 /** Without regard to how many there may be in a month. */
