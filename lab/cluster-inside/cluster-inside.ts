@@ -1,9 +1,9 @@
 /**
  * What the inside of a cluster does for the outside, played here without Kafka and without containers: when the rendered
- * prepare-day Job appears, the `opened` marker is written, with an object of records; when a seal is requested, it is
- * answered. SIMULATED: there are no brokers, no archiver and no services; the records are made up. The documents are
- * written by services/archive's own functions, with what the rendered Job's environment says, so the export gate
- * verifies them for real.
+ * prepare-day Job appears, the `opened` marker is written, with an object of records, and then whether it can trade; when a
+ * seal is requested, it is answered. SIMULATED: there are no brokers, no archiver and no services; the records and the
+ * canaries are made up. The documents are written by services/archive's own functions, with what the rendered Job's
+ * environment says, so the export gate verifies them for real.
  */
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
@@ -13,12 +13,23 @@ import { resolveEnvironment } from "../workloads/environment.ts";
 import { readObjects } from "../workloads/objects.ts";
 import { type ClusterArchive, openArchive } from "../../services/archive/index.ts";
 import type { Manifest } from "../../services/archive/documents.ts";
+import type { ControlMessage } from "../../services/bus/control.ts";
+import { toInstant } from "../../services/core/time.ts";
+import { mismatchReason } from "../../services/execution/gates.ts";
 import type { ArchivedRecord } from "../../services/archive/line.ts";
+import { documents } from "../../services/archive/layout.ts";
+import { ReadinessState } from "../../services/archive/readiness-writer.ts";
 import { answerSealRequests } from "../../services/archive/seal-requests.ts";
 import { writeOpened, writeSealedArchive } from "./sealed-archive.ts";
 
 /** How seal requests are met: with a seal, with a refusal, or not at all (an archiver that is gone). */
 export type SealConduct = "seals" | "refuses" | "silent";
+
+/**
+ * What the monitor of a cluster says of it once it is opened: its canaries come through, and the account is as in our books;
+ * they do not come through; they do, and the account differs, so that the kill switch is engaged; nothing at all.
+ */
+export type ReadinessConduct = "ready" | "never" | "mismatch" | "silent";
 
 const pollMs = 25;
 /** As the renderer names it; between the two stands the namespace. */
@@ -36,8 +47,44 @@ const records: readonly ArchivedRecord[] = [0, 1, 2].map((number) => ({
   value: Buffer.from(JSON.stringify({ made_up: number })),
 }));
 
+const at = (): string => toInstant(Date.now());
+const mismatch = "position SPY: expected 0, found 7";
+
+/** What is said on the control topic of a cluster that is opened. */
+const saidWhen: Readonly<Record<ReadinessConduct, readonly ControlMessage[]>> = {
+  ready: [
+    {
+      type: "trading_ready",
+      at: at(),
+      canaries: ["made-up"],
+      accounts: [{ venue: "alpaca", outcome: "matched", at: at(), differences: [] }],
+    },
+  ],
+  never: [
+    { type: "trading_not_ready", at: at(), missing: ["no answer to canaries: alpaca partition 0: dummy"] },
+  ],
+  mismatch: [
+    {
+      type: "kill_switch",
+      state: "engaged",
+      scope: "alpaca",
+      reason: `${mismatchReason}${mismatch}`,
+      by: "executor-alpaca",
+      at: at(),
+    },
+    {
+      type: "trading_ready",
+      at: at(),
+      canaries: ["made-up"],
+      accounts: [{ venue: "alpaca", outcome: "mismatch", at: at(), differences: [mismatch] }],
+    },
+  ],
+  silent: [],
+};
+
 interface OpenedCluster {
   archive: ClusterArchive;
+  readiness: ReadinessState;
   ended: AbortController;
   answering: Promise<void>;
   manifest?: Promise<Manifest>;
@@ -47,6 +94,10 @@ interface OpenedCluster {
 export class ClusterInside {
   /** How seal requests are met from now on. */
   conduct: SealConduct = "seals";
+  /** What clusters that are opened from now on say of themselves. */
+  readiness: ReadinessConduct = "ready";
+  /** By how many milliseconds their clocks are ahead of the bucket's. */
+  clockSkewMs = 0;
   readonly #renderDirectory: string;
   readonly #alive: () => boolean;
   readonly #ended = new AbortController();
@@ -114,7 +165,8 @@ export class ClusterInside {
     if (this.#clusters.has(clusterId)) return archive.store.close();
     await writeOpened(archive);
     const ended = new AbortController();
-    const cluster: OpenedCluster = { archive, ended, answering: Promise.resolve() };
+    const readiness = new ReadinessState();
+    const cluster: OpenedCluster = { archive, readiness, ended, answering: Promise.resolve() };
     cluster.answering = answerSealRequests({
       archive,
       logger,
@@ -123,6 +175,32 @@ export class ClusterInside {
       seal: (_requestId, signal) => this.#seal(cluster, signal),
     });
     this.#clusters.set(clusterId, cluster);
+    void this.#say(cluster, ...saidWhen[this.readiness]);
+  }
+
+  /** The newest cluster's control topic: what is said there changes its document. */
+  async say(...messages: readonly ControlMessage[]): Promise<void> {
+    const cluster = [...this.#clusters.values()].at(-1);
+    if (cluster === undefined) throw new Error("no cluster was opened");
+    await this.#say(cluster, ...messages);
+  }
+
+  /** As the archiver writes it: until the bucket takes it. */
+  async #say(
+    { archive, readiness, ended }: OpenedCluster,
+    ...messages: readonly ControlMessage[]
+  ): Promise<void> {
+    if (messages.length === 0) return;
+    for (const message of messages) readiness.apply(message);
+    while (!ended.signal.aborted) {
+      try {
+        await archive.write(documents.ready, readiness.document(archive.identity, this.clockSkewMs));
+        return;
+      } catch (error) {
+        logger.warn({ err: error }, "readiness is not written yet");
+        await delay(pollMs, undefined, { signal: ended.signal }).catch(() => undefined);
+      }
+    }
   }
 
   /** The archive that the rendered Job was told to open. */

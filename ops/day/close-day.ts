@@ -27,7 +27,7 @@ export interface CloseDayOptions {
   calendar?: Pick<Calendar, "dayAt">;
   /** The day to close, when it is known already. */
   tradingDay?: TradingDay;
-  /** Longest time before `closesAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 6 h. */
+  /** Longest time before `closesAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 4 h. */
   mostWaitMs?: number;
   /** Default: the machine's own time. */
   pause?: Pause;
@@ -63,7 +63,7 @@ export interface CloseDayResult {
 }
 
 const hourMs = 3_600_000;
-const defaultMostWaitMs = 6 * hourMs;
+const defaultMostWaitMs = 4 * hourMs;
 
 /**
  * Closes the day.

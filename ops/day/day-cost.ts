@@ -1,5 +1,6 @@
 /** What clusters cost that are gone, per started hour, as opening and closing wrote it down (ops/cost). */
 import { Decimal } from "decimal.js";
+import type { ArchiveIdentity } from "../../services/archive/layout.ts";
 import { startedHours } from "../cost/billing.ts";
 import { readCostDocuments } from "../cost/cost-document.ts";
 import { documentedUses } from "../cost/uses.ts";
@@ -37,31 +38,31 @@ export async function costOfClusters(
   { archiveStore, stack }: Pick<ClusterParts, "archiveStore" | "stack">,
   names: readonly string[],
 ): Promise<ClusterCost[]> {
-  const [first] = names.map((name) => name.split("/")[1] ?? "").sort();
-  if (first === undefined) return [];
-  const { documents } = await readCostDocuments(archiveStore, stack, first);
-  return documents
-    .map((document) => ({ document, cluster: `${stack}/${document.businessDate}/${document.clusterId}` }))
-    .filter(({ cluster }) => names.includes(cluster))
-    .map(({ document, cluster }): ClusterCost => {
-      let amount = new Decimal(0);
-      const estimates = new Set<string>();
-      const servers = documentedUses(document, new Set(), undefined).map((use): ServerCost => {
-        const { name, serverType, location, from, to, rate, ipv4, estimate } = use;
-        const hours = startedHours(use);
-        const cost = rate?.hourly.plus(ipv4?.hourly ?? 0).times(hours);
-        if (cost !== undefined) amount = amount.plus(cost);
-        if (estimate !== undefined) estimates.add(estimate);
-        return {
-          name,
-          serverType,
-          location,
-          from: from.toISOString(),
-          to: to.toISOString(),
-          startedHours: hours,
-          amount: cost?.toString() ?? null,
-        };
-      });
-      return { cluster, servers, amount: amount.toString(), estimates: [...estimates] };
+  if (names.length === 0) return [];
+  const nameOf = ({ businessDate, clusterId }: Pick<ArchiveIdentity, "businessDate" | "clusterId">): string =>
+    `${stack}/${businessDate}/${clusterId}`;
+  const { documents } = await readCostDocuments(archiveStore, stack, (identity) =>
+    names.includes(nameOf(identity)),
+  );
+  return documents.map((document): ClusterCost => {
+    let amount = new Decimal(0);
+    const estimates = new Set<string>();
+    const servers = documentedUses(document, new Set(), undefined).map((use): ServerCost => {
+      const { name, serverType, location, from, to, rate, ipv4, estimate } = use;
+      const hours = startedHours(use);
+      const cost = rate?.hourly.plus(ipv4?.hourly ?? 0).times(hours);
+      if (cost !== undefined) amount = amount.plus(cost);
+      if (estimate !== undefined) estimates.add(estimate);
+      return {
+        name,
+        serverType,
+        location,
+        from: from.toISOString(),
+        to: to.toISOString(),
+        startedHours: hours,
+        amount: cost?.toString() ?? null,
+      };
     });
+    return { cluster: nameOf(document), servers, amount: amount.toString(), estimates: [...estimates] };
+  });
 }

@@ -30,7 +30,7 @@ export interface OpenDayOptions {
   calendar?: Pick<Calendar, "dayAt" | "nextDay">;
   /** The day to open, when it is known already. */
   tradingDay?: TradingDay;
-  /** Longest time before `beginsAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 6 h. */
+  /** Longest time before `beginsAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 4 h. */
   mostWaitMs?: number;
   /** See openCluster. Default: false. */
   keepFailed?: boolean;
@@ -68,7 +68,7 @@ export interface OpenDayResult {
 }
 
 const hourMs = 3_600_000;
-const defaults = { mostWaitMs: 6 * hourMs, readyTimeoutMs: 600_000 };
+const defaults = { mostWaitMs: 4 * hourMs, readyTimeoutMs: 600_000 };
 
 /**
  * Opens the day.

@@ -2,17 +2,13 @@
 import assert from "node:assert/strict";
 import { renameSync, rmSync } from "node:fs";
 import { after, before, test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
-import type { EngineClock } from "../../lab/engine/index.ts";
-import { labStackEngine } from "../../lab/stack-engine.ts";
-import { projectDirectory } from "../../lab/directories.ts";
 import type { LabObjectStore } from "../../lab/objectstore/index.ts";
 import { closeCluster } from "../../ops/cluster/close.ts";
 import { openCluster, OpenFailedError, type OpenOptions } from "../../ops/cluster/open.ts";
-import { type ClusterParts, openParts } from "../../ops/cluster/parts.ts";
 import { RefusedError } from "../../ops/run.ts";
 import { until } from "../until.ts";
-import { InfrastructureWorld, startBucket, type WorldOptions } from "./world.ts";
+import { playScene, type Scene } from "./scene.ts";
+import { type InfrastructureWorld, startBucket, type WorldOptions } from "./world.ts";
 
 let store: LabObjectStore;
 before(async () => {
@@ -20,50 +16,8 @@ before(async () => {
 });
 after(() => store.stop());
 
-/** The engine's pauses pass faster than for real. */
-const clock: EngineClock = {
-  pause: (milliseconds, signal) =>
-    delay(milliseconds / 20, undefined, signal === undefined ? {} : { signal }).catch(() => undefined),
-};
-
-interface Scene {
-  world: InfrastructureWorld;
-  /** What people were told at once. */
-  notes: string[];
-  with: <T>(work: (parts: ClusterParts) => Promise<T>, environment?: Record<string, string>) => Promise<T>;
-}
-
-async function scene(
-  options: Omit<WorldOptions, "store">,
-  play: (scene: Scene) => Promise<void>,
-): Promise<void> {
-  const world = await InfrastructureWorld.start({ store, ...options });
-  const notes: string[] = [];
-  try {
-    await play({
-      world,
-      notes,
-      with: async (work, environment = {}) => {
-        const parts = await openParts({
-          stack: world.stack,
-          projectDirectory,
-          environment: { GATE_TIMEOUT_SECONDS: "20", ...environment },
-          reporter: { note: (line) => void notes.push(line), progress: () => undefined },
-          signal: new AbortController().signal,
-          engine: labStackEngine({ ...world.engineOptions({ environment }), clock }),
-          patience: { pollMs: 50, firstDelayMs: 50 },
-        });
-        try {
-          return await work(parts);
-        } finally {
-          parts.close();
-        }
-      },
-    });
-  } finally {
-    await world.stop();
-  }
-}
+const scene = (options: Omit<WorldOptions, "store">, play: (scene: Scene) => Promise<void>): Promise<void> =>
+  playScene({ store, ...options }, play);
 
 function demandServers({ hetzner }: InfrastructureWorld, expected: number): void {
   assert.equal(hetzner.project.servers().length, expected);
