@@ -1,21 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { exampleEntries } from "../../components/testing/example-config.ts";
-import { parseStackConfig, type StackValues } from "../../stacks/config.ts";
+import { parseStackValues, type StackValues } from "../../stacks/config.ts";
 import { UsageError } from "../run.ts";
 import { type Agenda, type Asked, readAgenda } from "./agenda.ts";
 import { openCalendar } from "./calendar.ts";
 import { printAgenda } from "./print.ts";
 
-const values = (schedule: object | undefined): StackValues => {
-  const { secrets: _, ...rest } = parseStackConfig(
-    exampleEntries({
-      "trading:openHours": "10",
-      "trading:schedule": schedule === undefined ? undefined : JSON.stringify(schedule),
-    }),
-  );
-  return rest;
-};
+const values = (schedule: object | undefined): StackValues =>
+  parseStackValues({
+    "trading:adminCidrs": '["203.0.113.0/24"]',
+    "trading:archive": '{"endpoint":"https://s3.example","region":"fsn1","bucket":"archive"}',
+    "trading:delivery": "direct",
+    "trading:venues": '{"nearIntents":{"salt":"252812b3"}}',
+    "trading:openHours": "10",
+    ...(schedule === undefined ? {} : { "trading:schedule": JSON.stringify(schedule) }),
+  });
 
 const newYork = { open: "08:00" };
 const prague = { open: "14:00", timeZone: "Europe/Prague" };

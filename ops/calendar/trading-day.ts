@@ -54,14 +54,15 @@ export function tradingDayOf(date: string, schedule: Schedule, sessions: Session
   const day = openDayOf(date, schedule, sessions);
   const { mostDaysPerMonth = everyDay } = schedule;
   if (day === undefined || mostDaysPerMonth >= everyDay) return day;
-  const before: string[] = [];
+  let before = 0;
   for (let other = firstOfMonth(date); other < date; other = plusDays(other, 1)) {
-    if (sessions(other) !== undefined) before.push(other);
+    const session = sessions(other);
+    // Only a half day can have a session and still be none.
+    if (session === undefined || (session.closesEarly && openDayOf(other, schedule, sessions) === undefined))
+      continue;
+    before += 1;
   }
-  // Seldom so many; only then does it matter which of them are days of the stack.
-  if (before.length < mostDaysPerMonth) return day;
-  const taken = before.filter((other) => openDayOf(other, schedule, sessions) !== undefined);
-  return taken.length < mostDaysPerMonth ? day : undefined;
+  return before < mostDaysPerMonth ? day : undefined;
 }
 
 /** Without regard to how many there may be in a month. */

@@ -67,6 +67,7 @@ export function zonedInstant(date: string, time: string, timeZone: string): Date
     const { offset } = zonedTime(new Date(asUtc + distance), timeZone);
     return Date.parse(`${date}T${time}:00${offset}`);
   }) as [number, number];
+  if (before === after) return new Date(before);
   const shows = (instant: number): boolean => {
     const shown = zonedTime(new Date(instant), timeZone);
     return shown.date === date && shown.time === time;
