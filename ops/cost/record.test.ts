@@ -8,7 +8,7 @@ import type { HetznerClient } from "../hetzner/client.ts";
 import { calendarMonth } from "./billing.ts";
 import { readCostDocuments } from "./cost-document.ts";
 import { costOf } from "./forecast.ts";
-import { type CostParts, recordCost } from "./record.ts";
+import { recordCost } from "./record.ts";
 import { documentedUses } from "./uses.ts";
 
 const location = { name: "fsn1" };
