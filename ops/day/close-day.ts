@@ -96,9 +96,9 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     await waitUntil(parts, day.closesAt, `the time to close ${day.date}`, pause);
     reporter.note(`closing trading day ${describeTradingDay(day)}`);
   }
-  await recordCost(parts);
-  const closed = await closeCluster(parts);
-  await recordCost(parts);
+  const there = await recordCost(parts);
+  // What a close that failed has removed costs no more either.
+  const closed = await closeCluster(parts).finally(() => recordCost(parts, there));
   const names = [
     ...(closed.destroyed === null ? [] : [closed.destroyed]),
     ...closed.cleared.map(({ cluster }) => cluster),
