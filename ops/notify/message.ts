@@ -17,6 +17,7 @@ const headings: Readonly<Record<NoticeKind, string>> = {
   leaked: "LEAKED",
   "not-opened": "NOT OPENED",
   "still-open": "STILL OPEN",
+  test: "test",
 };
 
 /** What a receiver gets, as JSON. */

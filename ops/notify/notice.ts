@@ -9,12 +9,13 @@ export const noticeKinds = [
   "leaked",
   "not-opened",
   "still-open",
+  "test",
 ] as const;
 
 /**
  * `opened`, `closed`: it went well. `failed`: opening or closing did not. `unsealed`: past its deadline, and its archive is
  * not sealed, so it stays and bills. `leaked`: it outlived its `expires-at`. `not-opened`: on a trading day, and nothing is
- * open or ready. `still-open`: past its closing time.
+ * open or ready. `still-open`: past its closing time. `test`: somebody tries whether it arrives.
  */
 export type NoticeKind = (typeof noticeKinds)[number];
 

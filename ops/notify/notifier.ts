@@ -11,7 +11,9 @@ export type { DeliveryPatience } from "./deliver.ts";
 export type { Notice, NoticeKind } from "./notice.ts";
 
 /** What has a schedule that a dead-man's switch can watch. */
-export type HeartbeatJob = "open" | "close" | "guard";
+export const heartbeatJobs = ["open", "close", "guard"] as const;
+/** One of {@link heartbeatJobs}. */
+export type HeartbeatJob = (typeof heartbeatJobs)[number];
 
 /**
  * How a job stands, as healthchecks.io and its like are told (https://healthchecks.io/docs/http_api/): `success` asks for the
