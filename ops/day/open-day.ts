@@ -3,6 +3,7 @@
  * already, the wait for its canaries, the clocks, the positions, and telling people. It may be killed anywhere and run again.
  */
 import type { TradingReady } from "../../services/archive/documents.ts";
+import { ArchiveStoreError } from "../../services/archive/store.ts";
 import { newYorkDate } from "../../services/core/exchange-calendar.ts";
 import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
@@ -81,7 +82,9 @@ export async function openDay(parts: ClusterParts, options: OpenDayOptions): Pro
     timeline === undefined ? parts : { ...parts, engine: recordedEngine(parts.engine, timeline) };
   try {
     const result = await open(recorded, options);
-    if (result.outcome === "opened" || result.outcome === "already-open") await notifier.beat("open");
+    const { outcome } = result;
+    if (outcome === "opened" || outcome === "already-open" || outcome === "no-trading-day")
+      await notifier.beat("open");
     return result;
   } catch (error) {
     if (!parts.signal.aborted) await tellFailure(parts, options, error);
@@ -194,7 +197,10 @@ async function dayOf(
     throw new TypeError("openDay: scheduled without a calendar and without a tradingDay");
   if (moment >= day.closesAt) {
     const word = `too late to open ${day.date}: it closes at ${day.closesAt.toISOString()}, and it is ${moment.toISOString()}`;
-    await notifier.tell({ kind: "not-opened", stack, cluster: null, text: word, at: moment.toISOString() });
+    if (!(await wasOpened(parts, day))) {
+      await notifier.tell({ kind: "not-opened", stack, cluster: null, text: word, at: moment.toISOString() });
+      await notifier.beat("open", "fail");
+    }
     return { ...nothingDone(parts, day), outcome: "too-late", word };
   }
   const early = day.beginsAt.getTime() - moment.getTime();
@@ -205,6 +211,16 @@ async function dayOf(
     outcome: isToday ? "too-early" : "no-trading-day",
     word: `${isToday ? `too early to open ${day.date}` : "no trading day now"}: the next is ${describeTradingDay(day)}; it begins in ${inWords(early)}`,
   };
+}
+
+/** Whether the day had a cluster, as the bucket tells; nobody need hear of a run that comes after it. */
+async function wasOpened({ archiveStore, stack }: ClusterParts, { date }: TradingDay): Promise<boolean> {
+  try {
+    return (await archiveStore.folders(`${stack}/${date}/`)).length > 0;
+  } catch (error) {
+    if (error instanceof ArchiveStoreError) return false;
+    throw error;
+  }
 }
 
 /** What a new cluster is told of its day: its name and when it should be gone. */
@@ -249,7 +265,7 @@ function nothingDone(
 /** Never rejects: the failure itself is what the caller has to hear of. */
 async function tellFailure(parts: ClusterParts, { notifier }: OpenDayOptions, error: unknown): Promise<void> {
   const { stack, now } = parts;
-  await recordCost(parts);
+  await recordCost(parts).catch(() => undefined);
   const known = await findOpenedCluster(parts).catch(() => undefined);
   await notifier.tell({
     kind: "failed",
