@@ -44,6 +44,11 @@ export interface RestRequest {
   before?: number;
   /** Asked when the connection stands: with a reason nothing is written. */
   mayStillSend?: MayStillSend;
+  /**
+   * Whether it gets a connection of its own, behind all that were opened before. A busy server may answer on an old connection
+   * while it has not yet accepted a newer one that carries an earlier call. Default: false.
+   */
+  ownConnection?: boolean;
   signal?: AbortSignal;
 }
 
@@ -71,7 +76,8 @@ export class RestClient {
   }
 
   /** Makes a call. Never throws for what the network or the server does. */
-  call({ method, path, body, before, mayStillSend, signal }: RestRequest): Promise<RestResult> {
+  call(call: RestRequest): Promise<RestResult> {
+    const { method, path, body, before, mayStillSend, ownConnection = false, signal } = call;
     const { url, headers, answerMs = 5_000, parse = JSON.parse } = this.#options;
     const text = body === undefined ? undefined : Buffer.from(JSON.stringify(body), "utf8");
     return new Promise((resolve) => {
@@ -79,7 +85,7 @@ export class RestClient {
       let timer: NodeJS.Timeout;
       const request = this.#request(`${url}${path}`, {
         method,
-        agent: this.#agent,
+        agent: ownConnection ? false : this.#agent,
         headers: {
           accept: "application/json",
           ...headers,

@@ -131,3 +131,20 @@ test("a question that waits ends with its signal", async () => {
   setTimeout(() => abort.abort(new Error("stop")), 20);
   await assert.rejects(asked, /stop/);
 });
+
+test("the question for an order comes on a connection of its own, so that it cannot overtake the order", async () => {
+  const ports: (number | undefined)[] = [];
+  const { api } = await make(({ path }, response) => {
+    ports.push(response.socket?.remotePort);
+    return path.startsWith("/v2/orders:by_client_order_id")
+      ? reply(response, 200, shown("a", "2025-10-14T13:30:00Z"))
+      : reply(response, 200, { timestamp: "2025-10-14T13:30:00Z", is_open: true });
+  });
+  await api.clock(never);
+  await api.clock(never);
+  await api.orderByClientId("client-a", never);
+  await api.orderByClientId("client-a", never);
+  assert.equal(ports.length, 4);
+  assert.equal(ports[0], ports[1], "others keep theirs");
+  assert.equal(new Set(ports).size, 3);
+});

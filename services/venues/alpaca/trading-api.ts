@@ -129,7 +129,9 @@ export class TradingApi {
    */
   async orderByClientId(clientOrderId: string, signal: AbortSignal): Promise<VenueOrder | undefined> {
     const path = `/v2/orders:by_client_order_id?client_order_id=${encodeURIComponent(clientOrderId)}`;
-    return this.#attempt("for an order", path, signal, Infinity, (result) => {
+    // "Not there" must not overtake the order itself.
+    const request = { path, ownConnection: true };
+    return this.#attempt("for an order", request, signal, Infinity, (result) => {
       if (result.status === 404 && errorOf(result.body)?.code === notFoundCode) return { value: undefined };
       const order = result.status === 200 ? venueOrder.safeParse(result.body).data : undefined;
       return order?.client_order_id === clientOrderId ? { value: order } : undefined;
@@ -194,13 +196,19 @@ export class TradingApi {
 
   /** The venue's clock and market hours. @throws TradingApiError when the venue does not answer. */
   async clock(signal: AbortSignal): Promise<MarketClock> {
-    return this.#attempt("for its clock", "/v2/clock", signal, attemptsOfReports, (result, tookMs) => {
-      const { data } = clock.safeParse(result.body);
-      const at = instantOf(data?.timestamp ?? "");
-      if (result.status !== 200 || data === undefined || at === undefined) return undefined;
-      // It was read at some moment of the call: half of it is the best guess for the way back.
-      return { value: { now: at + tookMs / 2, isOpen: data.is_open } };
-    });
+    return this.#attempt(
+      "for its clock",
+      { path: "/v2/clock" },
+      signal,
+      attemptsOfReports,
+      (result, tookMs) => {
+        const { data } = clock.safeParse(result.body);
+        const at = instantOf(data?.timestamp ?? "");
+        if (result.status !== 200 || data === undefined || at === undefined) return undefined;
+        // It was read at some moment of the call: half of it is the best guess for the way back.
+        return { value: { now: at + tookMs / 2, isOpen: data.is_open } };
+      },
+    );
   }
 
   /** Ends the connections; who waits for the budget is refused. */
@@ -210,7 +218,7 @@ export class TradingApi {
   }
 
   #report<Value>(what: string, path: string, schema: z.ZodType<Value>, signal: AbortSignal): Promise<Value> {
-    return this.#attempt(what, path, signal, attemptsOfReports, ({ status, body }) => {
+    return this.#attempt(what, { path }, signal, attemptsOfReports, ({ status, body }) => {
       const read = status === 200 ? schema.safeParse(body) : undefined;
       return read?.success === true ? { value: read.data } : undefined;
     });
@@ -219,7 +227,7 @@ export class TradingApi {
   /** Asks until `read` understands an answer. @throws TradingApiError after `attempts`; the signal's reason. */
   async #attempt<Value>(
     what: string,
-    path: string,
+    question: Pick<RestRequest, "path" | "ownConnection">,
     signal: AbortSignal,
     attempts: number,
     read: (result: RestResult & { kind: "answered" }, tookMs: number) => { value: Value } | undefined,
@@ -233,13 +241,13 @@ export class TradingApi {
         continue;
       }
       const begun = performance.now();
-      const result = await this.#call("question", { method: "GET", path, signal });
+      const result = await this.#call("question", { method: "GET", ...question, signal });
       signal.throwIfAborted();
       const answer = result.kind === "answered" ? read(result, performance.now() - begun) : undefined;
       if (answer !== undefined) return answer.value;
       const found = describe(result);
       if (attempt >= attempts) throw new TradingApiError(what, found);
-      this.#logger.warn({ path, found, attempt }, "a question was not answered, asking again");
+      this.#logger.warn({ path: question.path, found, attempt }, "a question was not answered, asking again");
       await delay(backoff.next(), undefined, { signal });
     }
   }
