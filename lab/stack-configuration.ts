@@ -47,6 +47,7 @@ export async function openStackConfiguration(args: StackEngineArguments): Promis
   };
   return {
     description: path.relative(process.cwd(), file) || file,
+    secretsAre: "in clear, readable by you alone",
     passphrase: "none",
     read,
     write: async (changes) => {

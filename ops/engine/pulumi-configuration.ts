@@ -17,6 +17,10 @@ import type {
 } from "./stack-configuration.ts";
 import { type StackEngineArguments, StackEngineError, StackUnavailableError } from "./stack-engine.ts";
 
+/** What the file of a new stack begins with. */
+const newFile =
+  "# Every key and its default is described in stacks/config-schema.ts; a mistake is reported with what is allowed.\nconfig: {}\n";
+
 /** One command of the CLI works on files of this machine, or on the backend once. */
 const commandTimeoutMs = 120_000;
 
@@ -55,7 +59,7 @@ async function readDocument(file: string): Promise<{ document: Document; text: s
     if (error.code === "ENOENT") return undefined;
     throw new StackEngineError(`${file} cannot be read: ${error.message}`, [], { cause: error });
   });
-  const document = parseDocument(text ?? "config: {}\n");
+  const document = parseDocument(text ?? newFile);
   const [mistake] = document.errors;
   if (mistake !== undefined)
     throw new StackEngineError(`${path.basename(file)} is no YAML: ${mistake.message}`);
@@ -94,6 +98,7 @@ async function demandBackend(args: StackEngineArguments): Promise<void> {
 
 class PulumiConfiguration implements StackConfigurationStore {
   readonly description: string;
+  readonly secretsAre = "encrypted";
   readonly passphrase: Passphrase;
   readonly #args: StackEngineArguments;
   readonly #file: string;
@@ -133,7 +138,7 @@ class PulumiConfiguration implements StackConfigurationStore {
   async write(changes: readonly ConfigurationChange[], progress: (line: string) => void): Promise<void> {
     if (this.passphrase === "missing" || this.passphrase === "to be chosen")
       throw new StackEngineError("The stack's passphrase is not known: set PULUMI_CONFIG_PASSPHRASE.");
-    await this.#inWorkshop(this.#text ?? "config: {}\n", async (workshop) => {
+    await this.#inWorkshop(this.#text ?? newFile, async (workshop) => {
       const secrets = changes.filter(({ secret }) => secret);
       for (const [
         index,

@@ -34,6 +34,8 @@ export type Passphrase =
 export interface StackConfigurationStore {
   /** For people: where it is. */
   readonly description: string;
+  /** For people: how secrets stand there. */
+  readonly secretsAre: "encrypted" | "in clear, readable by you alone";
   /** Whether this environment has what encrypts. */
   readonly passphrase: Passphrase;
   /** What is set; nothing when there is no configuration yet. @throws StackEngineError also for a wrong passphrase */

@@ -17,8 +17,8 @@ const account = z.object({
 const clock = z.object({ timestamp: z.string(), is_open: z.boolean() });
 const errorBody = z.object({ message: z.string() });
 
-/** A clock that is further off would deny orders: half of what the executors allow by default. */
-const mostSkewMs = 500;
+/** A clock that is further off is not set. The executors, who allow less, measure their own, in the cluster. */
+const mostSkewMs = 5_000;
 
 /** See the module's description. @throws the signal's reason */
 export async function checkAlpaca({ draft, signal, progress }: CheckContext): Promise<Finding[]> {
@@ -102,10 +102,10 @@ function clockFinding({ status, body, wayBackMs }: ApiAnswer): Finding {
     return finding("note", `The venue does not tell the time (HTTP ${status}).`);
   const skew = Math.round(Date.now() - wayBackMs - at);
   const market = `The market is ${data.is_open ? "open" : "closed"}`;
-  return Math.abs(skew) > Math.max(mostSkewMs, wayBackMs)
+  return Math.abs(skew) > mostSkewMs
     ? finding(
         "warning",
-        `${market}; this machine's clock is ${Math.abs(skew)} ms ${skew > 0 ? "ahead of" : "behind"} the venue's. The cluster keeps its own time.`,
+        `${market}; this machine's clock is ${Math.abs(skew)} ms ${skew > 0 ? "ahead of" : "behind"} the venue's: set it.`,
       )
     : finding("ok", `${market}; this machine's clock agrees with the venue's.`);
 }

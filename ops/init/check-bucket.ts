@@ -98,7 +98,7 @@ async function rights(store: ArchiveStore): Promise<Finding[]> {
     done,
     finding(
       "note",
-      `They can delete, too (${probeKey} was removed). The archiver never does: a bucket policy that denies s3:DeleteObject to its key keeps the days safe from whoever takes it (docs/archive.md).`,
+      `They can delete, too (${probeKey} was removed). The archiver never does: a bucket policy that denies s3:DeleteObject to its key keeps the days safe from whoever takes it (docs/first-day.md).`,
     ),
   ];
 }

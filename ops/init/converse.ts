@@ -44,6 +44,12 @@ export async function converse(args: ConversationArguments): Promise<Finding[]> 
 async function fill(group: Group, args: ConversationArguments): Promise<Finding[]> {
   const { dialogue, draft, all } = args;
   let again = new Set(all ? questionsOf(group, args).map(fullKey) : []);
+  for (const { path, secret = false, ...question } of questionsOf(group, args)) {
+    const answered = draft.answered({ path, ...question });
+    if (answered.state !== "set") continue;
+    const source = answered.source === "configured" ? "" : ` (${answered.source})`;
+    dialogue.say(`  ${fullKey({ path })}: ${secret ? "set" : shownValue(draft.get(path))}${source}`);
+  }
   for (;;) {
     // Read anew each time: an answer can make another question needed.
     const asked = new Set<Question>();

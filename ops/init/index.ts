@@ -1,6 +1,7 @@
 /** `trading init`: sets up a stack's configuration, and checks it against everyone it names. */
 import { type Command, Option } from "commander";
 import { defaultAddressService, ownAddress, parseAddressService } from "../admit/address.ts";
+import type { StackConfigurationStore } from "../engine/stack-configuration.ts";
 import { exitCodes, type ExitCode } from "../exit-codes.ts";
 import { namedStackOption } from "../hetzner/settings.ts";
 import { type Run, runs, UsageError } from "../run.ts";
@@ -44,7 +45,7 @@ export function registerInit(program: Command): void {
     .command("init")
     .description(
       "Sets up a stack's configuration: asks for what is missing or wrong, checks it against the APIs it is for, and writes " +
-        "it, secrets encrypted, all at once or not at all. May be run again at any time: what is set stays.",
+        "it, secrets encrypted, all of it or nothing. May be run again at any time: what is set stays.",
     )
     .addOption(namedStackOption())
     .option("--all", "ask also for what is set; take also from the environment what is set")
@@ -52,7 +53,13 @@ export function registerInit(program: Command): void {
       "--answers <file>",
       "answers as YAML or JSON with the configuration's keys; - reads them from standard input, which alone may hold secrets",
     )
-    .option("--check", "only check what is configured; write nothing, ask nothing")
+    .addOption(
+      new Option("--check", "only check what is configured; write nothing, ask nothing").conflicts([
+        "answers",
+        "all",
+        "detect",
+      ]),
+    )
     .addOption(
       new Option(
         "--detect [service]",
@@ -132,7 +139,11 @@ async function init(run: Run, options: InitOptions): Promise<ExitCode> {
     const result = { stack, file: store.description, changed, gaps, findings };
     const report = (written: boolean) => {
       if (json) run.print(JSON.stringify({ ...result, written } satisfies InitResult));
-      else run.print(print({ ...result, written }, draft, check));
+      // In the dialogue each check was shown at its moment.
+      else
+        run.print(
+          print({ ...result, written, findings: dialogue === undefined ? findings : [] }, draft, check),
+        );
     };
 
     if (gaps.length > 0) {
@@ -152,7 +163,7 @@ async function init(run: Run, options: InitOptions): Promise<ExitCode> {
       report(false);
       return exitCodes.ok;
     }
-    if (dialogue !== undefined && !(await mayWrite(dialogue, store.description, changed))) {
+    if (dialogue !== undefined && !(await mayWrite(dialogue, store, changed))) {
       run.note("Nothing was written.");
       report(false);
       return exitCodes.ok;
@@ -217,9 +228,13 @@ async function detect(draft: Draft, run: Run, options: InitOptions): Promise<voi
   draft.set(question.path, [network], "detected");
 }
 
-async function mayWrite(dialogue: Dialogue, file: string, changed: readonly string[]): Promise<boolean> {
+async function mayWrite(
+  dialogue: Dialogue,
+  { description, secretsAre }: StackConfigurationStore,
+  changed: readonly string[],
+): Promise<boolean> {
   dialogue.say(
-    `\nTo be written to ${file}, secrets encrypted:\n${changed.map((key) => `  ${key}`).join("\n")}`,
+    `\nTo be written to ${description}, secrets ${secretsAre}:\n${changed.map((key) => `  ${key}`).join("\n")}`,
   );
   for (;;) {
     const answer = (await dialogue.ask("Write it? [Y/n]: ")).toLowerCase();
@@ -229,7 +244,11 @@ async function mayWrite(dialogue: Dialogue, file: string, changed: readonly stri
 }
 
 /** The report for people. A secret is only said to be set. */
-function print({ stack, file, findings, written }: InitResult, draft: Draft, check: boolean): string {
+function print(
+  { stack, file, findings, changed, written }: InitResult,
+  draft: Draft,
+  check: boolean,
+): string {
   const mistakes = draft.mistakes();
   const lines = questions
     .filter(({ applies }) => applies?.(draft) ?? true)
@@ -253,7 +272,7 @@ function print({ stack, file, findings, written }: InitResult, draft: Draft, che
       return `  ${fullKey(question).padEnd(34)}${shown}${source}`;
     });
   return [
-    `Stack ${stack} (${file})${written ? ", as it is now" : check ? "" : ", as it would be"}:`,
+    `Stack ${stack} (${file})${written ? ", as it is now" : check || changed.length === 0 ? "" : ", as it would be"}:`,
     ...lines,
     ...(findings.length === 0 ? [] : ["Checked:", ...findings.map(printFinding)]),
   ].join("\n");
