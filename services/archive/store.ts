@@ -201,7 +201,7 @@ export class ArchiveStore {
    */
   async askTime(now: () => number = Date.now): Promise<TimeAnswer> {
     const command = new HeadBucketCommand({ Bucket: this.settings.bucket });
-    let askedAt = now();
+    let askedAt = NaN;
     let theirs = NaN;
     command.middlewareStack.add(
       (next) => async (args) => {
