@@ -10,7 +10,6 @@
  *   whole configuration of the stack. It holds secrets: mode 0600, below `.lab`.
  */
 import { readFile } from "node:fs/promises";
-import path from "node:path";
 import { z } from "zod";
 import {
   clusterOf,
@@ -156,6 +155,7 @@ export function labStackEngine(options: LabStackEngineOptions, adoptsPending = t
         throw translated("reading the outputs", error);
       }
     },
+    lockHolder: () => stateLockHolder(options),
     refresh: (urns, run) => runs("refresh", run, async (engine) => void (await refresh(engine, urns))),
     up: (run) =>
       runs("up", run, async (engine) => {

@@ -47,7 +47,7 @@ export class StateFile implements StatePlace, StateAccess {
   }
 
   async lock(): Promise<LockedState> {
-    const { release } = await lockState(this.name);
+    const lock = await lockState(this.name);
     return {
       name: this.name,
       read: () => this.read(),
@@ -55,7 +55,7 @@ export class StateFile implements StatePlace, StateAccess {
       remove: () => this.remove(),
       // Nobody takes over from a process that lives, frozen or not.
       lost: new AbortController().signal,
-      release,
+      release: () => lock.release(),
     };
   }
 

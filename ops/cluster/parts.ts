@@ -92,7 +92,7 @@ export async function openParts(args: PartsArguments): Promise<ClusterParts> {
 /** Without an engine nothing is begun: what its user set up is wrong. */
 async function openEngine(args: PartsArguments): Promise<StackEngine> {
   try {
-    return await openStackEngine(args);
+    return await openStackEngine({ ...args, note: (line) => args.reporter.note(line) });
   } catch (error) {
     if (error instanceof StackUnavailableError) throw new UsageError(error.message, { cause: error });
     throw error;

@@ -85,11 +85,13 @@ export interface LeaseArguments {
 export interface Lease {
   readonly key: string;
   readonly generation: number;
-  /** Of the holder before, if that one did not give it back: what it noted. */
+  /** The holder before, if that one did not give it back. */
   readonly predecessor: FoundLease | undefined;
+  /** What is noted; former holders' notes stay until they are written over. */
+  readonly notes: Readonly<Record<string, unknown>>;
   /** Aborted with a {@link LeaseLostError} when it is lost. */
   readonly lost: AbortSignal;
-  /** Writes a note at once. @throws LeaseLostError, StateBucketError */
+  /** Writes notes at once; those of other names stay. @throws LeaseLostError, StateBucketError */
   note(notes: Readonly<Record<string, unknown>>): Promise<void>;
   /** Gives it back, as well as it can be: what was lost, or cannot be written, runs out by itself. Never rejects. */
   release(): Promise<void>;
@@ -130,7 +132,8 @@ export async function takeLease(args: LeaseArguments): Promise<Lease> {
       holder,
       leaseMs,
       renewed: new Date().toISOString(),
-      notes: {},
+      // Also those of a holder before the last one, who may have had no time to act on them.
+      notes: lease?.notes ?? {},
       serial: randomUUID(),
     };
     const etag = await bucket.put(
@@ -212,6 +215,10 @@ class HeldLease implements Lease {
     this.#document = document;
     this.#etag = etag;
     this.#timer = setInterval(() => void this.#renew(), leaseMs / renewalsPerLease).unref();
+  }
+
+  get notes(): Readonly<Record<string, unknown>> {
+    return this.#document.notes;
   }
 
   get lost(): AbortSignal {

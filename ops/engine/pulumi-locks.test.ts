@@ -26,8 +26,8 @@ test("the holders stand in the CLI's message; Pulumi Cloud names none", () => {
   );
   const at = new Date(since);
   assert.deepEqual(locksIn(text), [
-    { url: "s3://bucket/.pulumi/locks/a.json", host: "one", pid: 7, since: at },
-    { url: "file:///b.json", host: "two", pid: 8, since: at },
+    { url: "s3://bucket/.pulumi/locks/a.json", user: "root", host: "one", pid: 7, since: at },
+    { url: "file:///b.json", user: "root", host: "two", pid: 8, since: at },
   ]);
   assert.deepEqual(locksIn("error: [409] Conflict: Another update is currently in progress."), []);
 });
@@ -37,7 +37,7 @@ test("dead is who has ended on this machine, and elsewhere who began half a day 
   const [file, bucket] = ["file:///a.json", "s3://bucket/a.json"];
   const at = new Date(since);
   const judge = (url: string, host: string, pid: number, hours: number) =>
-    isDead({ url, host, pid, since: at }, new Date(at.getTime() + hours * 3_600_000));
+    isDead({ url, user: "root", host, pid, since: at }, new Date(at.getTime() + hours * 3_600_000));
   assert.equal(await judge(file, hostname(), ended, 0), true);
   assert.equal(await judge(file, "another", ended, 11), false);
   assert.equal(await judge(bucket, hostname(), ended, 11), false, "a runner's name is not unique");

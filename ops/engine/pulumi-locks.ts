@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 /** One lock in the CLI's message. */
 export interface PulumiLock {
   url: string;
+  user: string;
   host: string;
   pid: number;
   /** Start of its run. */
@@ -23,9 +24,10 @@ const deadAfterMs = 12 * 3_600_000;
 
 /** Reads the message. @returns nothing for Pulumi Cloud, which does not say who holds the stack and ends such runs itself. */
 export function locksIn(message: string): PulumiLock[] {
-  const lines = message.matchAll(/^\s*(\S+): created by \S+@(\S+) \(pid (\d+)\) at (\S+)\s*$/gm);
-  return [...lines].map(([, url = "", host = "", pid, since = ""]) => ({
+  const lines = message.matchAll(/^\s*(\S+): created by (\S+)@(\S+) \(pid (\d+)\) at (\S+)\s*$/gm);
+  return [...lines].map(([, url = "", user = "", host = "", pid, since = ""]) => ({
     url,
+    user,
     host,
     pid: Number(pid),
     since: new Date(since),

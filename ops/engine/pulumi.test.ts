@@ -62,7 +62,10 @@ beforeEach(() => {
 const open = async () => {
   writeFileSync(path.join(directory, "Pulumi.yaml"), "name: trading\nruntime: nodejs\n");
   const environment = { PATH: process.env["PATH"] };
-  const engine = await openPulumi({ stack: "dev", projectDirectory: directory, environment }, 300);
+  const engine = await openPulumi(
+    { stack: "dev", projectDirectory: directory, environment },
+    { lockWaitMs: 300 },
+  );
   assert.ok(engine);
   return engine;
 };

@@ -8,7 +8,11 @@ import type { EngineEvent, Stack } from "@pulumi/pulumi/automation/index.js";
 import { parseDocument } from "yaml";
 import { eventOf } from "./pulumi-events.ts";
 import { PulumiFailures } from "./pulumi-failures.ts";
-import { isDead, locksIn, removeLock } from "./pulumi-locks.ts";
+import { bucketBackendOf } from "./pulumi-backend.ts";
+import { LeaseLostError } from "./lease.ts";
+import { type PulumiLease, PulumiLeases } from "./pulumi-lease.ts";
+import { isDead, locksIn, type PulumiLock, removeLock } from "./pulumi-locks.ts";
+import { runIdentity } from "./run-identity.ts";
 import {
   clusterOf,
   failedRun,
@@ -19,11 +23,13 @@ import {
   type StackEngineArguments,
   StackEngineError,
   StackLockedError,
+  type StackLockHolder,
   StackRunAbortedError,
   type StackRunOptions,
   type StackState,
   StackUnavailableError,
 } from "./stack-engine.ts";
+import { StateBucketError } from "./state-bucket.ts";
 
 /** Loaded when it is needed only: it is large, and most commands do not need it. */
 type Automation = typeof automationModule;
@@ -51,13 +57,13 @@ interface CheckpointResource {
 
 /**
  * Opens a stack with the Pulumi CLI.
- * @param lockWaitMs longest wait for another run that is under way
+ * @param patience longest wait for another run that is under way, and how long a lease lasts, in ms
  * @returns undefined when there is no CLI on PATH.
  * @throws StackUnavailableError when the CLI is too old, or there is no such stack.
  */
 export async function openPulumi(
   args: StackEngineArguments,
-  lockWaitMs = defaultLockWaitMs,
+  { lockWaitMs = defaultLockWaitMs, leaseMs }: { lockWaitMs?: number; leaseMs?: number } = {},
 ): Promise<StackEngine | undefined> {
   if (!(await isPulumiOnPath(args.environment["PATH"] ?? ""))) return undefined;
   const automation = await import("@pulumi/pulumi/automation/index.js");
@@ -81,6 +87,7 @@ export async function openPulumi(
     return new PulumiEngine(automation, stack, args, {
       version: String(pulumiCommand.version ?? ""),
       lockWaitMs,
+      leaseMs,
     });
   } catch (error) {
     if (error instanceof automation.StackNotFoundError) {
@@ -122,13 +129,15 @@ class PulumiEngine implements StackEngine {
   readonly #stack: Stack;
   readonly #args: StackEngineArguments;
   readonly #lockWaitMs: number;
+  readonly #leaseMs: number | undefined;
 
   constructor(
     automation: Automation,
     stack: Stack,
     args: StackEngineArguments,
-    { version, lockWaitMs }: { version: string; lockWaitMs: number },
+    { version, lockWaitMs, leaseMs }: { version: string; lockWaitMs: number; leaseMs: number | undefined },
   ) {
+    this.#leaseMs = leaseMs;
     this.#lockWaitMs = lockWaitMs;
     this.#automation = automation;
     this.#stack = stack;
@@ -142,39 +151,115 @@ class PulumiEngine implements StackEngine {
   }
 
   async settle(): Promise<void> {
-    await this.#untilFree(async () => {
-      await this.#demandFree();
-      const exported = await this.#export();
-      const deployment: Checkpoint = { ...exported.deployment };
-      if ((deployment.pending_operations ?? []).length === 0) return;
-      delete deployment.pending_operations;
-      // A run that began meanwhile holds the stack, and the backend refuses this.
-      await this.#told("stack import", () => this.#stack.importStack({ ...exported, deployment }));
+    await this.#leased((lease) =>
+      this.#untilFree(lease, async () => {
+        await this.#demandFree();
+        const exported = await this.#export();
+        const deployment: Checkpoint = { ...exported.deployment };
+        if ((deployment.pending_operations ?? []).length === 0) return;
+        delete deployment.pending_operations;
+        // A run that began meanwhile holds the stack, and the backend refuses this.
+        await this.#told("stack import", () => this.#stack.importStack({ ...exported, deployment }));
+      }),
+    );
+  }
+
+  async lockHolder(): Promise<StackLockHolder | undefined> {
+    const leases = await this.#leases();
+    try {
+      return await leases?.holder();
+    } finally {
+      leases?.close();
+    }
+  }
+
+  /** Leases of the stack; undefined where its backend is no bucket. Close them. */
+  async #leases(): Promise<PulumiLeases | undefined> {
+    const { environment, stack } = this.#args;
+    const { workspace } = this.#stack;
+    const named = environment["PULUMI_BACKEND_URL"] || undefined;
+    const url = named ?? (await workspace.whoAmI().catch(() => undefined))?.url ?? "";
+    const backend = bucketBackendOf(url, environment);
+    if (backend === undefined) return undefined;
+    const { name: project } = await workspace.projectSettings();
+    return new PulumiLeases({
+      backend,
+      project,
+      stack,
+      holder: runIdentity(environment),
+      leaseMs: this.#leaseMs,
     });
   }
 
+  /** Does `work` with the stack's lease, where there is one. @throws StackLockedError */
+  async #leased<T>(work: (lease: PulumiLease | undefined) => Promise<T>): Promise<T> {
+    const leases = await this.#leases();
+    if (leases === undefined) return work(undefined);
+    try {
+      const lease = await leases.take();
+      const { takenFrom } = lease;
+      if (takenFrom !== undefined) this.#note(`the lease of ${takenFrom} has run out: taken over`);
+      try {
+        return await work(lease);
+      } finally {
+        await lease.release();
+      }
+    } catch (error) {
+      if (error instanceof LeaseLostError) {
+        throw new StackLockedError(
+          `${error.message} What Pulumi was doing was killed: run this again when the other run has ended.`,
+          [],
+          { cause: error },
+        );
+      }
+      if (error instanceof StateBucketError) throw new StackEngineError(error.message, [], { cause: error });
+      throw error;
+    } finally {
+      leases.close();
+    }
+  }
+
   /** Does `work` again while the stack is held, by dead runs until their locks are gone, by others for a while. */
-  async #untilFree(work: () => Promise<void>): Promise<void> {
+  async #untilFree(lease: PulumiLease | undefined, work: () => Promise<void>): Promise<void> {
     const until = performance.now() + this.#lockWaitMs;
     for (;;) {
       try {
-        await work();
+        await (lease === undefined ? work() : lease.during(work));
+        await lease?.forgetLeft();
         return;
       } catch (error) {
         if (!(error instanceof StackLockedError) || performance.now() > until) throw error;
-        if (!(await this.#unlockDead(error.message))) await delay(Math.min(lockPollMs, this.#lockWaitMs));
+        const isFree = await this.#unlockDead(error.message, lease);
+        if (!isFree) await delay(Math.min(lockPollMs, this.#lockWaitMs));
       }
     }
   }
 
   /** @returns whether all that held the stack were dead, and do so no more. */
-  async #unlockDead(message: string): Promise<boolean> {
+  async #unlockDead(message: string, lease: PulumiLease | undefined): Promise<boolean> {
     const locks = locksIn(message);
-    const dead = await Promise.all(locks.map((lock) => isDead(lock)));
+    const dead = await Promise.all(
+      locks.map(async (lock) => lease?.isLeft(lock) === true || (await isDead(lock))),
+    );
     if (locks.length === 0 || dead.includes(false)) return false;
-    const removed = await Promise.all(locks.map(removeLock));
+    const removed = await Promise.all(locks.map((lock) => this.#remove(lock, lease)));
     if (removed.includes(false)) await this.#told("cancel", () => this.#stack.cancel());
+    for (const { user, host, pid, since } of locks) {
+      this.#note(
+        `broke the lock of a dead run: ${user}@${host} (process ${pid}), since ${since.toISOString()}`,
+      );
+    }
     return true;
+  }
+
+  async #remove(lock: PulumiLock, lease: PulumiLease | undefined): Promise<boolean> {
+    if (lease === undefined || !lock.url.startsWith("s3:")) return removeLock(lock);
+    await lease.remove(lock);
+    return true;
+  }
+
+  #note(line: string): void {
+    this.#args.note?.(line);
   }
 
   /**
@@ -268,18 +353,24 @@ class PulumiEngine implements StackEngine {
     const failures = new PulumiFailures();
     const folder =
       config === undefined || Object.keys(config).length === 0 ? undefined : await this.#configFolder(config);
+    const held = (lease: PulumiLease | undefined): Promise<T> => {
+      const begun = (): Promise<T> =>
+        work({
+          signal,
+          color: "never",
+          onEvent: (event) => {
+            failures.see(event);
+            const told = eventOf(event);
+            if (told !== undefined) onEvent?.(told);
+          },
+          ...(folder === undefined ? {} : { configFile: folder.file }),
+        });
+      return lease === undefined ? begun() : lease.during(begun);
+    };
     try {
-      return await work({
-        signal,
-        color: "never",
-        onEvent: (event) => {
-          failures.see(event);
-          const told = eventOf(event);
-          if (told !== undefined) onEvent?.(told);
-        },
-        ...(folder === undefined ? {} : { configFile: folder.file }),
-      });
+      return await this.#leased(held);
     } catch (error) {
+      if (error instanceof StackLockedError) throw error;
       if (signal.aborted) {
         throw new StackRunAbortedError(
           `${command} was stopped. What was done is in the state; run it again to go on.`,
