@@ -141,18 +141,27 @@ test("a small object goes at once, with the MD5 that the server checks it agains
 });
 
 test("the server's time is that of the try that was answered", async () => {
+  const patientMs = 30_000;
   const theirs = Date.parse("Tue, 14 Oct 2025 12:00:00 GMT");
-  const late = await storeAt((response, requests) => {
-    response.setHeader("date", new Date(theirs).toUTCString());
-    if (requests === 1) response.writeHead(503).end();
-    else response.writeHead(200).end();
-  }, 2);
+  const late = await storeAt(
+    (response, requests) => {
+      response.setHeader("date", new Date(theirs).toUTCString());
+      if (requests === 1) response.writeHead(503).end();
+      else response.writeHead(200).end();
+    },
+    2,
+    patientMs,
+  );
   let now = 0;
   const clock = () => (now += 1_000);
   assert.deepEqual(await late.askTime(clock), { theirs, askedAt: 2_000, answeredAt: 3_000 });
-  const silent = await storeAt((response) => {
-    response.sendDate = false;
-    response.writeHead(200).end();
-  });
+  const silent = await storeAt(
+    (response) => {
+      response.sendDate = false;
+      response.writeHead(200).end();
+    },
+    1,
+    patientMs,
+  );
   await assert.rejects(silent.askTime(), /answers without a date/);
 });
