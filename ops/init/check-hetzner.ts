@@ -33,7 +33,7 @@ export async function checkHetzner(context: CheckContext): Promise<Finding[]> {
     ...project,
     signal,
     report: progress,
-    patience: { requestTimeoutMs: 10_000, retryDeadlineMs: 15_000 },
+    patience: { requestTimeoutMs: 10_000, retryDeadlineMs: 3_000 },
   });
   try {
     const servers = await client.list("servers");
