@@ -1,5 +1,6 @@
 /** `npm start`: one whole trading day in the lab, from an empty project to an empty project. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { openArchive } from "../services/archive/index.ts";
 import { parseStackConfig, StackConfigError } from "../stacks/config.ts";
 import { closeDay, writeReport } from "./day/close.ts";
 import { type DayEngine, openEngine, type StackOutputs } from "./day/engines.ts";
@@ -11,7 +12,7 @@ import { readExposure, type ServerExposure } from "./day/exposure.ts";
 import { Progress } from "./day/progress.ts";
 import { dayShape, labStackConfiguration, type StackConfiguration } from "./day/stack-config.ts";
 import { type DaySummary, describeSummary, emptySummary, type Phase } from "./day/summary.ts";
-import { waitForTradingReady } from "./day/trading-ready.ts";
+import { describeTradingReady, readTradingReady, waitForTradingReady } from "./day/trading-ready.ts";
 import { type PipelineWatch, watchPipeline } from "./day/watch.ts";
 import { announcements, startWorld, type World, writeEndpoints } from "./day/world.ts";
 import { labDirectories, labFiles, projectDirectory } from "./directories.ts";
@@ -145,6 +146,13 @@ async function bringUp(day: Day): Promise<void> {
   progress.line("waiting for the monitor's canaries to come through");
   await waitForTradingReady(day.watch, day.workloads, day.interruption);
   day.summary.trading_ready_seconds = progress.seconds - began;
+  const { businessDate, clusterId } = outputs;
+  const archive = openArchive(world.endpoints.s3, { stack: options.stack, businessDate, clusterId });
+  try {
+    progress.line(describeTradingReady(await readTradingReady(archive, day.interruption)));
+  } finally {
+    archive.store.close();
+  }
 }
 
 async function holdSession(day: Day): Promise<void> {

@@ -103,6 +103,10 @@ test("the day after an interrupted one ends with every promise held, its archive
   }
   assert.equal(summary.dead_letters, 0);
   assert.ok(summary.trading_ready_seconds !== null && summary.trading_ready_seconds > 0);
+  assert.match(
+    day.said().stderr,
+    /trading-ready\.json is in the bucket: \d+ canaries, alpaca's account recorded, the clock 0 ms off/,
+  );
   assert.ok(summary.resources.created > 20 && summary.resources.created === summary.resources.deleted);
   assert.deepEqual([summary.billable_left, summary.duplicates, summary.lost], [0, 0, 0]);
   assert.equal(summary.archive.verified, true);

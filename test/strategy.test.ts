@@ -77,6 +77,7 @@ test("canaries come back from every partition: trading is ready, and no trade wa
     (await world.read("control")).map(readControl).find(({ type }) => type === "trading_ready"),
   );
   assert.ok(said.type === "trading_ready" && said.canaries.length === 3);
+  assert.deepEqual(said.accounts, [], "no venue with an account takes part");
   const metrics = await until("the lag", async () => {
     const shown = await monitor.context.metrics.registry.metrics();
     return shown.includes('group="result-monitor"') ? shown : undefined;

@@ -76,15 +76,19 @@ export async function readClocks(
     );
   }
   const clusterSkewMs = ready?.clockSkewMs ?? null;
-  const problems = isTooMuch(clusterSkewMs)
-    ? [
-        `the cluster's clock is ${describe(clusterSkewMs)} that of the bucket's server: on its nodes, ` +
-          "`chronyc tracking` says what it is set by",
-      ]
-    : [];
+  const problems = ready === undefined ? [] : clusterClockProblems(ready);
   if (ready !== undefined && clusterSkewMs === null)
     warnings.push("the cluster's clock was not compared: its archiver could not ask the bucket's server");
   return { machine, clusterSkewMs, warnings, problems };
+}
+
+/** What keeps from trading; empty when it is right, or was not measured. */
+export function clusterClockProblems({ clockSkewMs }: Pick<TradingReady, "clockSkewMs">): string[] {
+  if (!isTooMuch(clockSkewMs)) return [];
+  return [
+    `the cluster's clock is ${describe(clockSkewMs)} that of the bucket's server: on its nodes, ` +
+      "`chronyc tracking` says what it is set by",
+  ];
 }
 
 const isTooMuch = (skewMs: number | null): boolean => skewMs !== null && Math.abs(skewMs) > mostSkewMs;

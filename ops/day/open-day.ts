@@ -14,7 +14,13 @@ import type { ClusterParts } from "../cluster/parts.ts";
 import { recordCost } from "../cost/record.ts";
 import type { StackCluster } from "../engine/stack-engine.ts";
 import type { Notifier } from "../notify/notifier.ts";
-import { type ClockReading, type ClockSource, clockSources, readClocks } from "./clocks.ts";
+import {
+  type ClockReading,
+  type ClockSource,
+  clockSources,
+  clusterClockProblems,
+  readClocks,
+} from "./clocks.ts";
 import { describeTradingDay } from "./trading-hours.ts";
 import { findOpenedCluster } from "./opened-cluster.ts";
 import { judgePositions, type Positions } from "./positions.ts";
@@ -105,7 +111,7 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
   const isOfAnotherDay = day !== undefined && before !== undefined && before.cluster.businessDate < day.date;
   if (before !== undefined && !isOfAnotherDay) {
     const ready = await readReadiness(parts, before.cluster);
-    if (!waitReady || (ready?.ready === true && judgePositions(ready).problems.length === 0)) {
+    if (!waitReady || (ready !== undefined && canTrade(ready))) {
       const name = clusterName(stack, before);
       return {
         ...nothingDone(parts, day),
@@ -124,7 +130,14 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
   });
   const cluster = clusterOfResult(opened);
   await recordCost(parts);
-  const { ready, clocks, positions } = await checkReadiness(parts, options, cluster);
+  const { ready, clocks, positions } = await checkReadiness(parts, options, cluster).catch(
+    (error: unknown) => {
+      if (!(error instanceof NotReadyError || parts.signal.aborted)) throw error;
+      throw new NotReadyError(`${notReadyReason(error, stack, cluster)}\n${whatStays(stack, opened)}`, {
+        cause: error,
+      });
+    },
+  );
   const took = ready === undefined ? "" : ", ready to trade";
   const word = `open: ${clusterName(stack, { cluster })} with ${opened.choice}${took}`;
   await notifier.tell({
@@ -148,6 +161,11 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
     clocks,
     positions,
   };
+}
+
+function canTrade(ready: TradingReady): boolean {
+  const problems = [...judgePositions(ready).problems, ...clusterClockProblems(ready)];
+  return ready.ready && problems.length === 0;
 }
 
 interface Checks {
@@ -221,6 +239,19 @@ async function wasOpened({ archiveStore, stack }: ClusterParts, { date }: Tradin
     if (error instanceof ArchiveStoreError) return false;
     throw error;
   }
+}
+
+function notReadyReason(error: unknown, stack: string, cluster: StackCluster): string {
+  if (error instanceof NotReadyError) return error.message;
+  return `The cluster ${clusterName(stack, { cluster })} is up; whether it can trade was not waited for.`;
+}
+
+function whatStays(stack: string, { pricePerHour }: OpenResult): string {
+  const price = pricePerHour === null ? "" : ` and costs ${pricePerHour} EUR per started hour (net)`;
+  return (
+    `It stays${price}. \`npm run --silent trading -- open --stack ${stack}\` looks again, ` +
+    `\`npm run --silent trading -- close --stack ${stack}\` seals and removes it.`
+  );
 }
 
 /** What a new cluster is told of its day: its name and when it should be gone. */

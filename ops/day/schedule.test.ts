@@ -85,9 +85,10 @@ test("open waits until the day begins, then works; what fails is told once, with
   assert.ok(parts.now() >= day.beginsAt && parts.now() < day.opensAt, "it waited");
   assert.match(lines[0] ?? "", /^waiting for the time to open 2025-01-14 at [^]*, 2 h 30 min from now$/);
   assert.match(
-    lines[1] ?? "",
+    lines.at(-1) ?? "",
     /^trading day 2025-01-14, open from 2025-01-14 14:00 to 2025-01-14 16:00 UTC$/,
   );
+  assert.equal(lines[1], "waiting for the time to open 2025-01-14: 2 h 25 min left");
   assert.deepEqual([notices.map(({ kind }) => kind), beats], [["failed"], ["open fail"]]);
   assert.match(notices[0]?.text ?? "", /^open failed: another run works on this stack$/);
 });

@@ -13,6 +13,9 @@ export const realPause: Pause = async (milliseconds, signal) => {
 /** Longest time between two looks at the clock: a machine that slept wakes up late. */
 const longestPauseMs = 30_000;
 
+/** How often it is told, in milliseconds: hours may pass. */
+const toldEveryMs = 300_000;
+
 /** Waits until a moment; at once when it is past. @param what for people: what is waited for. */
 export async function waitUntil(
   { now, reporter, signal }: Pick<ClusterParts, "now" | "reporter" | "signal">,
@@ -23,8 +26,12 @@ export async function waitUntil(
   const left = (): number => moment.getTime() - now().getTime();
   if (left() > 0)
     reporter.note(`waiting for ${what} at ${moment.toISOString()}, ${inWords(left())} from now`);
+  let toldAt = left();
   for (let rest = left(); rest > 0; rest = left()) {
-    reporter.progress(`waiting for ${what}: ${inWords(rest)} left`);
+    if (toldAt - rest >= toldEveryMs) {
+      toldAt = rest;
+      reporter.note(`waiting for ${what}: ${inWords(rest)} left`);
+    }
     await pause(Math.min(rest, longestPauseMs), signal);
     signal.throwIfAborted();
   }
