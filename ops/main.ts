@@ -13,6 +13,7 @@ import { registerInit } from "./init/index.ts";
 import { registerPlan } from "./plan/index.ts";
 import { registerRelease } from "./release/index.ts";
 import { registerRollback } from "./rollback/index.ts";
+import { registerStatus } from "./status/index.ts";
 import { registerUi } from "./ui/index.ts";
 
 // A reader that went away (`| head`), or a terminal that was closed, is no error.
@@ -36,6 +37,7 @@ registerPlan(program);
 registerAdmit(program);
 registerOpen(program);
 registerClose(program);
+registerStatus(program);
 registerCost(program);
 registerGuard(program);
 registerLeaks(program);

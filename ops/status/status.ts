@@ -1,0 +1,205 @@
+/**
+ * How a stack is, from the calendar, from what is at Hetzner by label, and from the bucket: whatever any state or any runner
+ * knows. What cannot be asked is said, and the rest is told all the same.
+ */
+import type { Decimal } from "decimal.js";
+import { ArchiveDocumentError, ClusterArchive } from "../../services/archive/cluster-archive.ts";
+import { type SealProgress, sealProgressSchema } from "../../services/archive/documents.ts";
+import { documents } from "../../services/archive/layout.ts";
+import { type ArchiveStore, ArchiveStoreError } from "../../services/archive/store.ts";
+import { type Admission, admissionsIn } from "../admit/admission.ts";
+import { findFirewall } from "../admit/admissions.ts";
+import type { Calendar } from "../calendar/calendar.ts";
+import type { TradingDay } from "../calendar/trading-day.ts";
+import { costOfToday } from "../cost/today.ts";
+import { findingsOf } from "../guard/findings.ts";
+import { look, type SeenCluster, type Sight } from "../guard/sight.ts";
+import { HetznerApiError } from "../hetzner/errors.ts";
+import type { HetznerClient } from "../hetzner/client.ts";
+import { stackSelector } from "../hetzner/settings.ts";
+
+/** Arguments of {@link readStatus}. */
+export interface StatusArguments {
+  stack: string;
+  now: Date;
+  client: HetznerClient;
+  archiveStore: ArchiveStore;
+  /** Undefined: the stack has no schedule. */
+  calendar: Pick<Calendar, "schedule" | "source" | "dayAt" | "nextDay"> | undefined;
+}
+
+/** One server. */
+export interface ServerStatus {
+  name: string;
+  id: number;
+  /** As the API says: `running`, `off`, `initializing`, … */
+  state: string;
+  /** Type and location. */
+  details: string;
+  createdAt: Date;
+  /** EUR net per started hour with its IPv4 address; undefined when the API names no price. */
+  pricePerHour: string | undefined;
+}
+
+/** One cluster that is there, whole or in part. */
+export interface ClusterStatus extends SeenCluster {
+  servers: ServerStatus[];
+  openedAt: string | undefined;
+  sealedAt: string | undefined;
+  /** Of the seal that was last asked for. */
+  sealProgress: SealProgress | undefined;
+  /** When the archiver last wrote anything there; undefined when it has not, or that is not known. */
+  youngestObjectAt: Date | undefined;
+}
+
+/** What {@link readStatus} found; undefined is what could not be asked. */
+export interface StackStatus {
+  stack: string;
+  now: Date;
+  calendar: { source: string; today: TradingDay | undefined; next: TradingDay } | undefined;
+  hasSchedule: boolean;
+  clusters: ClusterStatus[] | undefined;
+  /** The last cluster that the bucket knows, of the last days. */
+  lastArchived: { name: string; state: string; openedAt: string | null; sealedAt: string | null } | undefined;
+  admissions: Admission[] | undefined;
+  costToday: { amount: Decimal; estimates: string[] } | undefined;
+  /** What is not as it should be, and what could not be asked, one each. */
+  problems: string[];
+}
+
+/** An archiver writes at least every minute (ARCHIVE_ROTATE_SECONDS) while canaries run; later is a problem. */
+const silentAfterMs = 5 * 60_000;
+
+/** Looks. @throws the signal's reason of the client, and what is no failure of a service */
+export async function readStatus(args: StatusArguments): Promise<StackStatus> {
+  const { stack, now, client, archiveStore, calendar } = args;
+  const sight = await look({ stack, now, client, archiveStore, calendar });
+  const isBlind = (what: Sight["blind"][number]["what"]): boolean =>
+    sight.blind.some((other) => other.what === what);
+  const problems: string[] = [];
+  /** @returns undefined when the service fails; said unless the look has said it already */
+  const attempt = async <T>(
+    what: "hetzner" | "bucket" | "calendar",
+    work: () => Promise<T>,
+  ): Promise<T | undefined> => {
+    if (isBlind(what)) return undefined;
+    try {
+      return await work();
+    } catch (error) {
+      if (!isForeseen(error, what)) throw error;
+      problems.push(`${names[what]} could not be asked: ${error.message}`);
+      return undefined;
+    }
+  };
+  const servers = await attempt("hetzner", () =>
+    client.list("servers", { labelSelector: stackSelector(stack) }),
+  );
+  const states = new Map(servers?.map(({ id, status }) => [id, status]));
+  const clusters =
+    sight.clusters === undefined
+      ? undefined
+      : await Promise.all(
+          sight.clusters.map(async (cluster) => ({
+            ...cluster,
+            servers: serversOf(cluster, states),
+            ...archivedFacts(sight, cluster),
+            ...((await attempt("bucket", () => archiveFacts(archiveStore, stack, cluster))) ?? {
+              sealProgress: undefined,
+              youngestObjectAt: undefined,
+            }),
+          })),
+        );
+  const next = await attempt("calendar", async () => calendar?.nextDay(now));
+  const firewall = await attempt("hetzner", async () => ({ found: await findFirewall(client, stack) }));
+  const costToday =
+    isBlind("hetzner") || isBlind("bucket")
+      ? undefined
+      : await attempt("bucket", () => costOfToday(client, archiveStore, stack, now));
+  const found = findingsOf(sight, (calendar?.schedule.deadlineMinutes ?? defaultDeadlineMinutes) * 60_000);
+  return {
+    stack,
+    now,
+    hasSchedule: calendar !== undefined,
+    calendar:
+      calendar === undefined || next === undefined
+        ? undefined
+        : { source: calendar.source.name, today: sight.day, next },
+    clusters,
+    lastArchived: lastOf(sight),
+    admissions:
+      firewall === undefined
+        ? undefined
+        : admissionsIn(firewall.found?.rules ?? []).filter(({ until }) => until * 1_000 > now.getTime()),
+    costToday,
+    problems: [...problems, ...found.map(({ text }) => text), ...silentArchivers(clusters ?? [], now)],
+  };
+}
+
+/** As `trading:schedule` has it where it says nothing. */
+const defaultDeadlineMinutes = 90;
+
+const names = { hetzner: "Hetzner", bucket: "the archive bucket", calendar: "the calendar" };
+
+function isForeseen(error: unknown, what: keyof typeof names): error is Error {
+  if (error instanceof HetznerApiError || error instanceof ArchiveStoreError) return true;
+  return what === "calendar" && error instanceof Error && error.name !== "AbortError";
+}
+
+function serversOf({ resources, prices }: SeenCluster, states: ReadonlyMap<number, string>): ServerStatus[] {
+  return resources
+    .filter(({ kind }) => kind === "servers")
+    .map((resource) => ({
+      name: resource.name,
+      id: resource.id,
+      state: states.get(resource.id) ?? (resource.isOff ? "off" : "unknown"),
+      details: resource.details,
+      createdAt: new Date(resource.created),
+      pricePerHour: prices.get(resource),
+    }));
+}
+
+function archivedFacts({ archived }: Sight, { cluster }: SeenCluster) {
+  const entry = archived?.find(({ identity }) => identity.clusterId === cluster?.clusterId);
+  return { openedAt: entry?.opened?.openedAt, sealedAt: entry?.manifest?.sealedAt };
+}
+
+async function archiveFacts(store: ArchiveStore, stack: string, { cluster }: SeenCluster) {
+  if (cluster === undefined) return undefined;
+  const archive = new ClusterArchive(store, { stack, ...cluster });
+  const sealProgress = await archive
+    .read(documents.sealProgress, sealProgressSchema)
+    .catch((error: unknown) => {
+      if (!(error instanceof ArchiveDocumentError)) throw error;
+      return undefined;
+    });
+  const written = (await store.list(archive.prefix)).map(({ modified }) => modified);
+  const youngest = Math.max(0, ...written);
+  return { sealProgress, youngestObjectAt: youngest === 0 ? undefined : new Date(youngest) };
+}
+
+function lastOf({ stack, archived }: Sight): StackStatus["lastArchived"] {
+  const last = archived?.at(-1);
+  if (last === undefined) return undefined;
+  const { identity, state, opened, manifest } = last;
+  return {
+    name: `${stack}/${identity.businessDate}/${identity.clusterId}`,
+    state,
+    openedAt: opened?.openedAt ?? null,
+    sealedAt: manifest?.sealedAt ?? null,
+  };
+}
+
+/** Clusters that are open and of which nothing reaches the bucket. */
+function silentArchivers(clusters: readonly ClusterStatus[], now: Date): string[] {
+  return clusters
+    .filter(({ held, isSealRequested, openedAt, youngestObjectAt }) => {
+      if (held !== "opened" || isSealRequested || openedAt === undefined) return false;
+      const last = Math.max(youngestObjectAt?.getTime() ?? 0, Date.parse(openedAt));
+      return now.getTime() - last > silentAfterMs;
+    })
+    .map(
+      ({ stack, name, youngestObjectAt }) =>
+        `Nothing of ${name} has reached the bucket since ${youngestObjectAt?.toISOString() ?? "it was opened"}: ` +
+        `does its archiver run? npm run --silent trading -- logs --stack ${stack ?? "?"} --service archiver`,
+    );
+}
