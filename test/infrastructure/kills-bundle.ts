@@ -1,86 +1,10 @@
-/**
- * The programs of the kills' checks, each bundled into one file: 200 killed runs start 400 processes, and compiling
- * TypeScript anew in each of them would take longer than everything else. The code is the same; packages stay outside.
- */
-import { build, type Plugin } from "esbuild";
-import {
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { readFile } from "node:fs/promises";
-import path from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { parse, stringify } from "yaml";
-import { labDirectories, projectDirectory } from "../../lab/directories.ts";
+/** The programs of the kills' checks, bundled: 200 killed runs start 400 processes. */
+import { fileURLToPath } from "node:url";
+import { type Bundle, bundleProgram } from "../../lab/program-bundle.ts";
 
-/** Bundled programs. Remove them when done. */
-export interface Bundle {
-  /** kills-child.ts. */
-  child: string;
-  /** A folder like the project's, but its Pulumi program is bundled, too. */
-  projectDirectory: string;
-  remove(): void;
-}
+export type { Bundle } from "../../lab/program-bundle.ts";
 
-/** Modules go on to find files beside themselves. */
-const ownUrls: Plugin = {
-  name: "own-urls",
-  setup: (bundling) => {
-    bundling.onLoad({ filter: /\.ts$/ }, async ({ path: file }) => {
-      const text = await readFile(file, "utf8");
-      const url = JSON.stringify(pathToFileURL(file).href);
-      return { contents: text.replaceAll("import.meta.url", url), loader: "ts" };
-    });
-  },
-};
-
-/** Bundles both. @throws esbuild's BuildFailure */
-export async function bundlePrograms(): Promise<Bundle> {
-  // Below the project's folder, where packages are found.
-  mkdirSync(labDirectories.root, { recursive: true });
-  const directory = mkdtempSync(path.join(labDirectories.root, "kills-"));
-  const remove = (): void => rmSync(directory, { recursive: true, force: true });
-  process.once("exit", remove);
-  const [child, program] = ["child.mjs", "program.mjs"].map((name) => path.join(directory, name)) as [
-    string,
-    string,
-  ];
-  const entries = {
-    [child]: fileURLToPath(new URL("kills-child.ts", import.meta.url)),
-    [program]: path.join(projectDirectory, "stacks/index.ts"),
-  };
-  await Promise.all(
-    Object.entries(entries).map(([outfile, entry]) =>
-      build({
-        entryPoints: [entry],
-        outfile,
-        bundle: true,
-        platform: "node",
-        format: "esm",
-        target: "node20",
-        packages: "external",
-        plugins: [ownUrls],
-        logLevel: "silent",
-      }),
-    ),
-  );
-  const own = new Set(["Pulumi.yaml", ".git", ".lab"]);
-  for (const name of readdirSync(projectDirectory)) {
-    if (!own.has(name)) symlinkSync(path.join(projectDirectory, name), path.join(directory, name));
-  }
-  const project = parse(readFileSync(path.join(projectDirectory, "Pulumi.yaml"), "utf8")) as object;
-  writeFileSync(
-    path.join(directory, "Pulumi.yaml"),
-    stringify({
-      ...project,
-      main: "program.mjs",
-      runtime: { name: "nodejs", options: { typescript: false } },
-    }),
-  );
-  return { child, projectDirectory: directory, remove };
+/** Bundles kills-child.ts and the Pulumi program. @throws esbuild's BuildFailure */
+export function bundlePrograms(): Promise<Bundle> {
+  return bundleProgram(fileURLToPath(new URL("kills-child.ts", import.meta.url)));
 }
