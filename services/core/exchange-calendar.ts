@@ -173,15 +173,6 @@ export function sessionAfter(date: string): Session {
   return sessionFrom(isoDate(plusDays(new Date(`${date}T00:00:00Z`), 1)));
 }
 
-/** The last session before a date. @throws CalendarError */
-export function sessionBefore(date: string): Session {
-  for (let day = date; ;) {
-    day = isoDate(plusDays(new Date(`${day}T00:00:00Z`), -1));
-    const session = sessionOf(day);
-    if (session !== undefined) return session;
-  }
-}
-
 /** The session that an instant belongs to: the first one whose extended hours have not ended. @throws CalendarError */
 export function sessionAt(instant: Date): Session {
   const session = sessionFrom(newYorkDate(instant));
@@ -192,12 +183,4 @@ export function sessionAt(instant: Date): Session {
 /** The business date that an instant belongs to, for example `2025-10-14`. @throws CalendarError */
 export function businessDateAt(instant: Date): string {
   return sessionAt(instant).date;
-}
-
-/** What the market is doing at an instant: `regular` and `extended` hours, or `closed`. @throws CalendarError */
-export function marketPhaseAt(instant: Date): "regular" | "extended" | "closed" {
-  const session = sessionOf(newYorkDate(instant));
-  if (session === undefined || instant < session.extendedOpen || instant >= session.extendedClose)
-    return "closed";
-  return instant >= session.open && instant < session.close ? "regular" : "extended";
 }
