@@ -126,7 +126,7 @@ function overdueFinding({ stack, now }: Sight, cluster: SeenCluster, deadlineMs:
     return finding(
       "unsealed",
       `Its archive is not sealed, so it may hold data that is nowhere else, and stays. To seal and remove it: ${close}\n` +
-        `To lose what is not archived, the same with TRADING_ALLOW_DATA_LOSS=${stack}/${cluster.cluster.clusterId}.`,
+        `To lose what is not archived, the same with TRADING_ALLOW_DATA_LOSS=${stack}/${cluster.cluster.clusterId}`,
     );
   if (held === "unknown")
     return finding("still-open", `Whether it is sealed is not known. To seal and remove it: ${close}`);
