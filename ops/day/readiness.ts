@@ -41,38 +41,33 @@ export async function waitForReady(parts: ClusterParts, options: ReadyOptions): 
   const until = now().getTime() + timeoutMs;
   for (;;) {
     const seen = await look(parts, cluster);
-    if (typeof seen === "object" && seen.ready) return seen;
-    const missing = typeof seen === "string" ? seen : whatIsMissing(seen);
+    if (!Array.isArray(seen)) return seen;
     const left = until - now().getTime();
     if (left <= 0) {
       throw new NotReadyError(
-        `The cluster ${clusterName(stack, { cluster })} is up and not ready to trade after ${inWords(timeoutMs)}:\n${missing}`,
+        `The cluster ${clusterName(stack, { cluster })} is up and not ready to trade after ${inWords(timeoutMs)}:\n` +
+          seen.map((missing) => `  - ${missing}`).join("\n"),
       );
     }
-    reporter.progress(
-      `waiting for trading-ready, ${inWords(left)} left: ${missing.replaceAll(/\n\s*/g, " ")}`,
-    );
+    reporter.progress(`waiting for trading-ready, ${inWords(left)} left: ${seen.join("; ")}`);
     await pause(Math.min(pollMs, left), signal);
     signal.throwIfAborted();
   }
 }
 
-/** Text says what keeps from seeing it. */
-async function look(parts: ClusterParts, cluster: StackCluster): Promise<TradingReady | string | undefined> {
+/** @returns what is missing, when it is not ready */
+async function look(parts: ClusterParts, cluster: StackCluster): Promise<TradingReady | string[]> {
+  let seen: TradingReady | undefined;
   try {
-    return await readReadiness(parts, cluster);
+    seen = await readReadiness(parts, cluster);
   } catch (error) {
     // It has its time to come back; a document that is broken is written anew.
-    if (error instanceof ArchiveStoreError || error instanceof ArchiveDocumentError)
-      return `  - ${error.message}`;
+    if (error instanceof ArchiveStoreError || error instanceof ArchiveDocumentError) return [error.message];
     throw error;
   }
-}
-
-/** One line each. */
-function whatIsMissing(seen: TradingReady | undefined): string {
-  if (seen === undefined) return "  - the archiver has not written trading-ready.json: its pod may not run";
-  const { missing } = seen;
-  if (missing.length === 0) return "  - the monitor has not said anything yet: its pod may not run";
-  return missing.map((thing) => `  - ${thing}`).join("\n");
+  if (seen === undefined) return ["the archiver has not written trading-ready.json: its pod may not run"];
+  if (seen.ready) return seen;
+  return seen.missing.length > 0
+    ? seen.missing
+    : ["the monitor has not said anything yet: its pod may not run"];
 }
