@@ -39,7 +39,11 @@ export function printAgenda(agenda: Agenda, asked: Asked): string {
     ...head,
     "",
     `Today, ${describeDay(today)}${today.isTradingDay ? `, ${phases[today.phase]}` : ""}`,
-    `Next: ${weekdayOf(next.date)} ${next.date}, ${wait === undefined ? "which has begun" : `begins in ${wait}`}`,
+    ...(next.date === today.date && wait === undefined
+      ? []
+      : [
+          `Next: ${weekdayOf(next.date)} ${next.date}, ${wait === undefined ? "has begun" : `begins in ${wait}`}`,
+        ]),
     ...moments(today.day ?? next, timeZone),
     "",
     printDays(days, timeZone),
