@@ -3,8 +3,7 @@
  * Where a lease fails, because its holder was frozen for longer than it lasts, the state's own ETags do: a new holder first
  * writes the state anew, as it found it, so whatever the former one still tries to write meets another ETag.
  */
-import { createHash, randomUUID } from "node:crypto";
-import path from "node:path";
+import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { type Lease, LeaseHeldError, readLease, takeLease } from "../../ops/engine/lease.ts";
 import { describeRun, runIdentity } from "../../ops/engine/run-identity.ts";
@@ -35,6 +34,17 @@ export interface StateObjectSettings extends Omit<StateBucketSettings, "bucket">
   leaseMs?: number | undefined;
 }
 
+/** Arguments of {@link SharedState}. */
+export interface SharedStateArguments {
+  bucket: StateBucket;
+  key: string;
+  /** A folder of this machine: processes are its own, the state is not. */
+  processes: string;
+  /** Who works on it, for others. */
+  holder: RunIdentity;
+  leaseMs?: number | undefined;
+}
+
 /** @returns bucket and key of `s3://bucket/key`; undefined for anything else. */
 export function stateObjectAt(location: string): { bucket: string; key: string } | undefined {
   const [, bucket, key] = /^s3:\/\/([^/]+)\/(.+)$/.exec(location) ?? [];
@@ -45,25 +55,17 @@ export function stateObjectAt(location: string): { bucket: string; key: string }
 export class SharedState implements StatePlace {
   readonly name: string;
   readonly processes: string;
+  readonly #args: SharedStateArguments;
   readonly #bucket: StateBucket;
   readonly #key: string;
-  readonly #leaseMs: number | undefined;
-  readonly #environment: Readonly<Record<string, string | undefined>>;
 
-  /** @param environment of the command line: the lock tells its CI job. */
-  constructor(
-    { bucket, key }: { bucket: string; key: string },
-    settings: StateObjectSettings,
-    environment: Readonly<Record<string, string | undefined>>,
-  ) {
-    this.name = `s3://${bucket}/${key}`;
-    // Processes are this machine's, the state is not.
-    const ofState = createHash("sha256").update(`${settings.endpoint} ${this.name}`).digest("hex");
-    this.processes = path.join(labDirectories.state, `shared-${ofState.slice(0, 16)}.processes`);
-    this.#bucket = openStateBucket({ ...settings, bucket });
+  constructor(args: SharedStateArguments) {
+    const { bucket, key, processes } = args;
+    this.name = `${bucket.name}/${key}`;
+    this.processes = processes;
+    this.#args = args;
+    this.#bucket = bucket;
     this.#key = key;
-    this.#leaseMs = settings.leaseMs;
-    this.#environment = environment;
   }
 
   async read(): Promise<string | undefined> {
@@ -71,13 +73,14 @@ export class SharedState implements StatePlace {
   }
 
   async lock(): Promise<LockedState> {
+    const { holder, leaseMs } = this.#args;
     let lease: Lease;
     try {
       lease = await takeLease({
         bucket: this.#bucket,
         key: `${this.#key}.lock`,
-        holder: runIdentity(this.#environment),
-        ...(this.#leaseMs === undefined ? {} : { leaseMs: this.#leaseMs }),
+        holder,
+        ...(leaseMs === undefined ? {} : { leaseMs }),
       });
     } catch (error) {
       if (!(error instanceof LeaseHeldError)) throw error;

@@ -1,4 +1,9 @@
 /** Which place a state's location names. */
+import { createHash } from "node:crypto";
+import path from "node:path";
+import { runIdentity } from "../../ops/engine/run-identity.ts";
+import { openStateBucket } from "../../ops/engine/state-bucket.ts";
+import { labDirectories } from "../directories.ts";
 import { ConfigurationError, EngineError } from "./errors.ts";
 import type { EngineOptions } from "./options.ts";
 import { StateFile } from "./state-file.ts";
@@ -19,7 +24,16 @@ export function statePlace({ stateFile, stateBucket, environment = {} }: StateLo
   if (object === undefined || stateBucket === undefined) {
     throw new ConfigurationError("options of the lab engine", problems);
   }
-  return new SharedState(object, stateBucket, { ...process.env, ...environment });
+  const { bucket, key } = object;
+  const { leaseMs } = stateBucket;
+  const name = createHash("sha256").update(`${stateBucket.endpoint} ${stateFile}`).digest("hex").slice(0, 16);
+  return new SharedState({
+    bucket: openStateBucket({ ...stateBucket, bucket }),
+    key,
+    processes: path.join(labDirectories.state, `shared-${name}.processes`),
+    holder: runIdentity({ ...process.env, ...environment }),
+    leaseMs,
+  });
 }
 
 /** As {@link statePlace}, for `work`; closed then. */

@@ -41,6 +41,11 @@ export async function isDead({ url, host, pid, since }: PulumiLock, now = new Da
   return now.getTime() - since.getTime() > deadAfterMs;
 }
 
+/** Whether a Pulumi that might be its holder lives on this machine. */
+export async function mayRunHere({ host, pid }: PulumiLock): Promise<boolean> {
+  return host === hostname() && (await isPulumi(pid));
+}
+
 /**
  * Removes one lock. By its own name, which is never used again: a lock that somebody has taken since stays.
  * @returns false for a backend that this program cannot reach by itself.

@@ -11,7 +11,7 @@ import { PulumiFailures } from "./pulumi-failures.ts";
 import { bucketBackendOf } from "./pulumi-backend.ts";
 import { LeaseLostError } from "./lease.ts";
 import { type PulumiLease, PulumiLeases } from "./pulumi-lease.ts";
-import { isDead, locksIn, type PulumiLock, removeLock } from "./pulumi-locks.ts";
+import { isDead, locksIn, mayRunHere, type PulumiLock, removeLock } from "./pulumi-locks.ts";
 import { runIdentity } from "./run-identity.ts";
 import {
   clusterOf,
@@ -239,7 +239,11 @@ class PulumiEngine implements StackEngine {
   async #unlockDead(message: string, lease: PulumiLease | undefined): Promise<boolean> {
     const locks = locksIn(message);
     const dead = await Promise.all(
-      locks.map(async (lock) => lease?.isLeft(lock) === true || (await isDead(lock))),
+      locks.map(async (lock) => {
+        // Of a run that was killed, or frozen, alone: what it began may go on.
+        if (lease?.isLeft(lock) === true) return !(await mayRunHere(lock));
+        return isDead(lock);
+      }),
     );
     if (locks.length === 0 || dead.includes(false)) return false;
     const removed = await Promise.all(locks.map((lock) => this.#remove(lock, lease)));
