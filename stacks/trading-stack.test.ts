@@ -30,6 +30,7 @@ function stackConfig(stack: string, overrides: Record<string, string> = {}): Pul
     ...exampleEntries(),
     ...entries,
     "trading:businessDate": "2025-10-14",
+    "trading:expiresAt": "2025-10-14T22:00:00Z",
     ...overrides,
   });
   return {
@@ -98,6 +99,13 @@ for (const stack of ["dev", "prod"] as const) {
           reached(recording, resource).has(gate.urn),
         );
         assert.deepEqual(dependents, []);
+      });
+
+      test("the end that was given stands on everything that bills", () => {
+        const labelled = recording.resources.filter(({ inputs }) => "labels" in inputs);
+        assert.ok(labelled.length >= 8);
+        for (const { urn, inputs } of labelled)
+          assert.equal((inputs["labels"] as Record<string, string>)["expires-at"], "1760479200", urn);
       });
 
       test("a gate exists before the cluster may hold data, and holds the servers", () => {
