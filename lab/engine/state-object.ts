@@ -6,13 +6,8 @@
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
 import { type Lease, LeaseHeldError, readLease, takeLease } from "../../ops/engine/lease.ts";
-import { describeRun, runIdentity } from "../../ops/engine/run-identity.ts";
-import {
-  openStateBucket,
-  type StateBucket,
-  type StateBucketSettings,
-} from "../../ops/engine/state-bucket.ts";
-import { labDirectories } from "../directories.ts";
+import { describeRun, type RunIdentity } from "../../ops/engine/run-identity.ts";
+import type { StateBucket, StateBucketSettings } from "../../ops/engine/state-bucket.ts";
 import { StateFormatError, StateLockedError, StateLostError } from "./errors.ts";
 import type { LockedState, StateLockHolder, StatePlace } from "./state-place.ts";
 
