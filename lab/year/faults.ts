@@ -37,7 +37,7 @@ export type FaultKind = DayFault["kind"];
 interface Recipe {
   /** Share of days, by density. */
   share: Readonly<Record<Density, number>>;
-  make(random: Random): DayFault;
+  make: (random: Random) => DayFault;
 }
 
 const job = (random: Random): "open" | "close" => random.pick(["open", "close"]);
