@@ -16,8 +16,8 @@ const patienceMs = 10_000;
 export interface ClockSource {
   /** For people. */
   name: string;
-  /** @throws when it does not tell */
-  ask(signal: AbortSignal): Promise<TimeAnswer>;
+  /** Rejects when it does not tell. */
+  ask: (signal: AbortSignal) => Promise<TimeAnswer>;
 }
 
 /** What the comparison came to. */

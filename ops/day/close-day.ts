@@ -8,7 +8,7 @@ import { documents } from "../../services/archive/layout.ts";
 import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import { closeCluster, type CloseResult } from "../cluster/close.ts";
-import { describeResource, findLabelled, priceOf } from "../cluster/labelled.ts";
+import { describeResource, findLabelled, type LabelledResource, priceOf } from "../cluster/labelled.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
 import { recordCost } from "../cost/record.ts";
 import type { Notifier } from "../notify/notifier.ts";
@@ -153,6 +153,12 @@ async function archivedOf(
   return archived;
 }
 
+/** Whether the deadline of something that is there has passed. */
+function isOverdue({ config, now }: ClusterParts, there: readonly LabelledResource[]): boolean {
+  const graceMs = (config.schedule?.deadlineMinutes ?? 0) * 60_000;
+  return there.some(({ labels }) => Number(labels["expires-at"]) * 1_000 + graceMs < now().getTime());
+}
+
 /** Never rejects: the failure itself is what the caller has to hear of. */
 async function tellFailure(
   parts: ClusterParts,
@@ -164,7 +170,7 @@ async function tellFailure(
   const price = await priceOf(client, left).catch(() => undefined);
   const servers = left.filter(({ kind }) => kind === "servers").map(describeResource);
   await notifier.tell({
-    kind: error instanceof RefusedError ? "unsealed" : "failed",
+    kind: error instanceof RefusedError && isOverdue(parts, left) ? "unsealed" : "failed",
     stack,
     cluster: null,
     text:

@@ -14,3 +14,22 @@ for (const register of [registerOpen, registerClose])
       await assert.rejects(program.parseAsync([command.name(), ...args], { from: "user" }), /--stack/);
     }
   });
+
+test("numbers that are none are refused by their option", async () => {
+  for (const [register, option, value] of [
+    [registerOpen, "--ready-timeout", "0"],
+    [registerOpen, "--most-wait", "soon"],
+    [registerClose, "--most-wait", "1000"],
+  ] as const) {
+    const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
+    register(program);
+    const [command] = program.commands;
+    assert.ok(command !== undefined);
+    command.exitOverride().configureOutput({ writeErr: () => undefined });
+    const args = [command.name(), "--stack", "dev", option, value];
+    await assert.rejects(
+      program.parseAsync(args, { from: "user" }),
+      new RegExp(`${option}[^]*Expected a whole`),
+    );
+  }
+});

@@ -1,6 +1,6 @@
 /** `trading open` and `trading close`. */
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { openCalendar } from "../calendar/calendar.ts";
+import { type Calendar, openCalendar } from "../calendar/calendar.ts";
 import type { Cleared } from "../cluster/clear.ts";
 import { type ClusterParts, openParts } from "../cluster/parts.ts";
 import { exitCodes } from "../exit-codes.ts";
@@ -66,16 +66,14 @@ export function registerOpen(program: Command): void {
     .action(
       runs(async (run, options: OpenCommandOptions) => {
         const { scheduled = false, mostWait, keepFailed = false, waitReady, readyTimeout } = options;
-        const result = await withParts(run, options, "open", async (parts, notifier, timeline) =>
+        const result = await withParts(run, options, "open", ({ parts, ...common }) =>
           openDay(parts, {
-            notifier,
-            timeline,
+            ...common,
             scheduled,
             mostWaitMs: mostWait * 60_000,
             keepFailed,
             waitReady,
             readyTimeoutMs: readyTimeout * 1_000,
-            ...(await calendarOf(run, options, parts)),
           }),
         );
         run.print(options.json ? JSON.stringify(result) : printOpened(result));
@@ -108,14 +106,8 @@ export function registerClose(program: Command): void {
       runs(async (run, options: CommonOptions) => {
         const { scheduled = false, mostWait } = options;
         const mostWaitMs = mostWait * 60_000;
-        const result = await withParts(run, options, "close", async (parts, notifier, timeline) =>
-          closeDay(parts, {
-            notifier,
-            timeline,
-            scheduled,
-            mostWaitMs,
-            ...(await calendarOf(run, options, parts)),
-          }),
+        const result = await withParts(run, options, "close", ({ parts, ...common }) =>
+          closeDay(parts, { ...common, scheduled, mostWaitMs }),
         );
         run.print(options.json ? JSON.stringify(result) : printClosed(result));
         return exitCodes.ok;
@@ -134,7 +126,7 @@ function mostWaitOption(): Option {
         throw new InvalidArgumentError("Expected a whole number of minutes from 1 to 999.");
       return Number(text);
     })
-    .default(360);
+    .default(240);
 }
 
 function wholeSeconds(text: string): number {
@@ -143,20 +135,23 @@ function wholeSeconds(text: string): number {
   return Number(text);
 }
 
-/** @throws UsageError when the stack has no schedule */
-async function calendarOf(run: Run, { scheduled }: CommonOptions, { config, signal }: ClusterParts) {
-  if (scheduled !== true) return {};
-  const calendar = await openCalendar({ values: config, environment: process.env, signal, report: run });
-  return { calendar };
+/** What a command works with. */
+interface Begun {
+  parts: ClusterParts;
+  notifier: Notifier;
+  timeline: Timeline;
+  /** With --scheduled. */
+  calendar?: Calendar;
 }
 
 /** Opens everything, and writes the report whatever comes of the work. */
 async function withParts<Result extends OpenDayResult | CloseDayResult>(
   run: Run,
-  { stack, report }: CommonOptions,
+  options: CommonOptions,
   job: Exclude<HeartbeatJob, "guard">,
-  work: (parts: ClusterParts, notifier: Notifier, timeline: Timeline) => Promise<Result>,
+  work: (begun: Begun) => Promise<Result>,
 ): Promise<Result> {
+  const { stack, report } = options;
   const { signal } = run;
   const notifier = openNotifier({ environment: process.env, reporter: run, signal });
   const now = (): Date => new Date();
@@ -164,22 +159,15 @@ async function withParts<Result extends OpenDayResult | CloseDayResult>(
   let result: Result | undefined;
   let error: string | undefined;
   try {
-    const parts = await openParts({
-      stack,
-      projectDirectory: process.cwd(),
-      environment: process.env,
-      reporter: run,
-      signal,
-      now,
-    }).catch(async (failure: unknown) => {
+    const begun = await begin(run, options, now).catch(async (failure: unknown) => {
       // Nobody else would tell: the work has not begun.
       await tellNotBegun(notifier, job, stack, failure, signal);
       throw failure;
     });
     try {
-      result = await work(parts, notifier, timeline);
+      result = await work({ ...begun, notifier, timeline });
     } finally {
-      parts.close();
+      begun.parts.close();
     }
     return result;
   } catch (failure) {
@@ -190,6 +178,28 @@ async function withParts<Result extends OpenDayResult | CloseDayResult>(
       const page = saveReport(run, report, { command: job, stack, result, error, timeline, endedAt: now() });
       if (page !== undefined) run.note(`report: ${page}`);
     }
+  }
+}
+
+/** @throws what openParts throws; UsageError when it is scheduled and the stack has no schedule */
+async function begin(
+  run: Run,
+  { stack, scheduled = false }: CommonOptions,
+  now: () => Date,
+): Promise<Pick<Begun, "parts" | "calendar">> {
+  const { signal } = run;
+  const environment = process.env;
+  const projectDirectory = process.cwd();
+  const parts = await openParts({ stack, projectDirectory, environment, reporter: run, signal, now });
+  if (!scheduled) return { parts };
+  try {
+    return {
+      parts,
+      calendar: await openCalendar({ values: parts.config, environment, signal, report: run }),
+    };
+  } catch (error) {
+    parts.close();
+    throw error;
   }
 }
 
