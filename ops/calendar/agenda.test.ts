@@ -95,6 +95,20 @@ test("a month shows its weekdays, and on which day which clocks have changed", a
   assert.equal(years.days[0]?.date, "2020-01-01");
 });
 
+test("a day that misses the bell, or part of the session, says so", async () => {
+  const remark = async (date: string, schedule: object) =>
+    (await agenda("2025-10-14T12:00:00Z", { date }, schedule))[1].split("\n")[4];
+  const afternoon = { open: "15:00", timeZone: "Europe/Prague" };
+  assert.equal(await remark("2025-03-03", afternoon), "Mon 2025-03-03: a trading day");
+  // New York has summer time, Prague has not yet.
+  assert.equal(
+    await remark("2025-03-11", afternoon),
+    "Tue 2025-03-11: a trading day (it opens 30 min after the bell)",
+  );
+  assert.match((await remark("2025-10-14", { open: "17:00" })) ?? "", /opens after the exchange has closed/);
+  assert.match((await remark("2025-10-14", { open: "21:00" })) ?? "", /closes before the exchange opens/);
+});
+
 test("as many trading days as were asked for, with what lies between them", async () => {
   const [read] = await agenda("2025-11-25T12:00:00Z", { tradingDays: 3 });
   assert.deepEqual(

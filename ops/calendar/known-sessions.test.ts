@@ -50,7 +50,10 @@ test("the venue is believed, and told once each is where the rules say something
     },
   });
   const { sessions, notes } = known(source);
-  const found = await sessions.sessions("2025-10-08", "2025-10-18");
+  const [found] = await Promise.all([
+    sessions.sessions("2025-10-08", "2025-10-18"),
+    sessions.sessions("2025-10-01", "2025-10-31"),
+  ]);
   assert.equal(found.get("2025-10-09"), undefined);
   assert.deepEqual(found.get("2025-10-14"), half);
   assert.ok(found.has("2025-10-18"));

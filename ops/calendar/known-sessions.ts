@@ -17,6 +17,8 @@ export class KnownSessions implements SessionSource {
   /** The venue was asked in vain: it is not waited for again. */
   #gaveUp = false;
   #venueAnswered = false;
+  /** Ends when all that was asked before has been learnt: the same month is not asked for, or told of, twice. */
+  #turn: Promise<void> = Promise.resolve();
 
   /**
    * @param venue the venue's calendar. Default: the stored rules alone
@@ -43,9 +45,13 @@ export class KnownSessions implements SessionSource {
   /** @throws CalendarError for years that the stored rules do not know */
   async sessions(first: string, last: string): Promise<ReadonlyMap<string, SessionTimes>> {
     const months = monthsOf(first, last);
-    const missing = months.filter((month) => !this.#months.has(month));
-    const [from, to] = [missing[0], missing.at(-1)];
-    if (from !== undefined && to !== undefined) await this.#learn(from, to);
+    const turn = this.#turn.then(async () => {
+      const missing = months.filter((month) => !this.#months.has(month));
+      const [from, to] = [missing[0], missing.at(-1)];
+      if (from !== undefined && to !== undefined) await this.#learn(from, to);
+    });
+    this.#turn = turn.catch(() => undefined);
+    await turn;
     const all = months.flatMap((month) => [...(this.#months.get(month) ?? [])]);
     return new Map(all.filter(([date]) => first <= date && date <= last));
   }

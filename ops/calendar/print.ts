@@ -115,7 +115,16 @@ function remarks(day: TradingDay | null, clockChanges: AgendaDay["clockChanges"]
   const changes = clockChanges.map(
     ({ timeZone, from, to }) => `clocks changed: ${timeZone} ${from} to ${to}`,
   );
-  return [...half, ...changes].join("; ");
+  return [...half, ...late(day), ...changes].join("; ");
+}
+
+/** Whether it misses the bell: clocks that change apart may do that. */
+function late(day: TradingDay | null): string[] {
+  if (day === null) return [];
+  if (day.closesAt <= day.bell) return ["it closes before the exchange opens"];
+  if (day.opensAt >= day.bellClose) return ["it opens after the exchange has closed"];
+  const wait = duration(day.opensAt.getTime() - day.bell.getTime());
+  return wait === undefined ? [] : [`it opens ${wait} after the bell`];
 }
 
 function weekdayOf(date: string): string {
