@@ -397,7 +397,7 @@ describe("NEAR Intents", () => {
     expectFinding(findings, "ok", /RPC answers/);
     expectFinding(findings, "ok", /lets the token in/);
     expectFinding(findings, "note", /chain was not asked/);
-    const hosts = fetched.mock.calls.map(({ arguments: [url] }) => new URL(String(url)).hostname);
+    const hosts = fetched.mock.calls.map(({ arguments: [url] }) => new URL(url as string).hostname);
     assert.deepEqual(new Set(hosts), new Set(["127.0.0.1"]));
   });
 
