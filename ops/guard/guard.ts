@@ -4,6 +4,7 @@
  */
 import { ArchiveStoreError } from "../../services/archive/store.ts";
 import { clearLeftover, type ClearingParts } from "../cluster/clear.ts";
+import { LeftBehindError } from "../cluster/close.ts";
 import { endAdmissions } from "../cluster/end-admissions.ts";
 import { RemovalError } from "../cluster/removal.ts";
 import { StackEngineError } from "../engine/stack-engine.ts";
@@ -74,7 +75,7 @@ export async function guardStack(parts: GuardParts, { close }: GuardOptions = {}
   // A bucket that has just not answered is not asked again.
   const isBucketThere = sight.archived !== undefined;
   const before: Memory = isBucketThere ? await readMemory(archiveStore, stack, warn) : {};
-  let memory = sight.blind.length > 0 ? before : forgetOthers(before, findings);
+  let memory = before;
   const told: ToldFinding[] = [];
   let isAnyoneDeaf = false;
   const tell = async (finding: Finding): Promise<void> => {
@@ -85,19 +86,21 @@ export async function guardStack(parts: GuardParts, { close }: GuardOptions = {}
     if (arrived) memory = remember(memory, finding, now());
     told.push({ ...finding, since, told: arrived });
   };
+  let noted = before;
   const note = async (): Promise<void> => {
-    if (isBucketThere && JSON.stringify(memory) !== JSON.stringify(before))
-      await writeMemory(archiveStore, stack, memory, warn);
+    if (!isBucketThere || JSON.stringify(memory) === JSON.stringify(noted)) return;
+    await writeMemory(archiveStore, stack, memory, warn);
+    noted = memory;
   };
   for (const finding of findings) await tell(finding);
   // Before what takes long and may be killed.
   await note();
   const { closed, notClosed, failure } =
     close === undefined ? nothingClosed : await closeOverdue(parts, sight, deadlineMs, close);
-  if (failure !== undefined) {
-    await tell(failure);
-    await note();
-  }
+  if (failure !== undefined) await tell(failure);
+  // What is not seen may still be so.
+  if (sight.blind.length === 0) memory = forgetOthers(memory, told);
+  await note();
   // The switch of another service tells where the webhook could not.
   await notifier.beat("guard", isAnyoneDeaf || sight.blind.length > 0 ? "fail" : "success");
   return {
@@ -170,13 +173,14 @@ async function closeOverdue(
 function notClosedFor(error: unknown): Closing {
   if (error instanceof RefusedError) return { closed: [], notClosed: [error.message] };
   const isForeseen = [
+    LeftBehindError,
     StackEngineError,
     RemovalError,
     HetznerApiError,
     HetznerActionError,
     ArchiveStoreError,
   ].some((type) => error instanceof type);
-  if (!isForeseen && (error as Error).name !== "LeftBehindError") throw error;
+  if (!isForeseen) throw error;
   const { message } = error as Error;
   return {
     closed: [],
