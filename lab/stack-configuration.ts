@@ -50,7 +50,8 @@ export async function openStackConfiguration(args: StackEngineArguments): Promis
     secretsAre: "in clear, readable by you alone",
     passphrase: "none",
     read,
-    write: async (changes) => {
+    write: async (changes, progress) => {
+      progress(`Writing ${file}`);
       const { entries, secretKeys } = await read();
       const secrets = new Set(secretKeys);
       for (const change of changes) {

@@ -22,6 +22,7 @@ import { type Hetzner, startHetzner } from "../lab/hetzner/index.ts";
 import { type LabObjectStore, startObjectStore } from "../lab/objectstore/index.ts";
 import { type LabAlpaca, startAlpaca } from "../lab/venues/alpaca/index.ts";
 import { type LabNear, startNear } from "../lab/venues/near/index.ts";
+import { openStackConfiguration } from "../ops/engine/choose.ts";
 import { isPulumiOnPath } from "../ops/engine/pulumi.ts";
 import { parseStackConfig, secretKeys } from "../stacks/config.ts";
 import { atTerminal } from "./terminal.ts";
@@ -268,6 +269,38 @@ test(
     assert.equal(without.code, 2, without.stderr);
     assert.match(without.stderr, /PULUMI_CONFIG_PASSPHRASE/);
     assert.equal(readFileSync(file, "utf8"), before);
+
+    const open = (stack: string) =>
+      openStackConfiguration({ stack, projectDirectory: cwd, environment: { ...pulumi, ...passphrase } });
+    const stopped = (await open("dev")).write(
+      [{ path: ["trading:alpacaKeyId"], value: "PK", secret: true }],
+      (line) => {
+        if (line.startsWith("Making sure")) throw new Error("enough");
+      },
+    );
+    await assert.rejects(stopped, /enough/);
+    assert.equal(
+      readFileSync(file, "utf8"),
+      before,
+      "whoever interrupts it at its last step finds nothing written",
+    );
+
+    // As `pulumi config set` leaves an object; the stack is not in the backend.
+    const other = path.join(cwd, "Pulumi.other.yaml");
+    writeFileSync(other, `config:\n  trading:archive: '{"region":"fsn1"}' # where\n`);
+    await (
+      await open("other")
+    ).write(
+      [
+        { path: ["trading:archive", "bucket"], value: "days", secret: false },
+        { path: ["trading:alpacaKeyId"], value: "PK", secret: true },
+      ],
+      () => undefined,
+    );
+    assert.deepEqual((await (await open("other")).read()).entries, {
+      "trading:archive": '{"region":"fsn1","bucket":"days"}',
+      "trading:alpacaKeyId": "PK",
+    });
 
     const all = { ...pulumi, ...secretVariables(), ...passphrase };
     const done = await run(["--answers", "answers.json"], cwd, all);

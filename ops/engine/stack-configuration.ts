@@ -43,7 +43,7 @@ export interface StackConfigurationStore {
   /**
    * Sets values beside those that are there: all of them or none. Makes the stack where the engine knows none.
    * Comments stay.
-   * @param progress told what is being done
+   * @param progress told before each step what is being done; what it throws ends the writing, and nothing is written
    */
   write(changes: readonly ConfigurationChange[], progress: (line: string) => void): Promise<void>;
 }

@@ -82,5 +82,6 @@ export function gapsOf({ draft }: Pick<CheckContext, "draft">): Gap[] {
 
 /** A gap in one line. */
 export function printGap({ key, variable, expected, missing }: Gap): string {
-  return `  ${key}${variable === undefined ? "" : ` (${variable})`}: ${missing ? "missing" : "expected"}${missing ? `: ${expected}` : ` ${expected}`}`;
+  const named = variable === undefined ? key : `${key} (${variable})`;
+  return missing ? `  ${named}: missing: ${expected}` : `  ${named}: expected ${expected}`;
 }

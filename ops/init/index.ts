@@ -168,8 +168,10 @@ async function init(run: Run, options: InitOptions): Promise<ExitCode> {
       report(false);
       return exitCodes.ok;
     }
-    run.signal.throwIfAborted();
-    await store.write(draft.changes, run.progress);
+    await store.write(draft.changes, (line) => {
+      run.signal.throwIfAborted();
+      run.progress(line);
+    });
     report(true);
     run.note(
       `${store.description} is written.${opened.isNew ? ` From now on every command needs the passphrase in ${passphraseVariable}.` : ""}\n` +
