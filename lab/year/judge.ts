@@ -138,9 +138,22 @@ export class Judge {
     this.#find("unexplained-cost", date, what);
   }
 
-  /** Resolves when every removal has been judged. */
-  async settled(): Promise<void> {
+  /** In the end, when nothing is there any more: every cluster that was ever opened is sealed. */
+  async demandAllSealed(): Promise<void> {
     await Promise.all(this.#removed.values());
+    const known = new Set(
+      this.findings.filter(({ kind }) => kind === "unsealed-removed").map(({ what }) => what),
+    );
+    const last = (folder: string): string => folder.split("/").at(-2) ?? "";
+    const clusters = await this.#withArchive("any", "2026-01-01", async ({ store }) => {
+      const dates = await store.folders(`${this.#stack}/`);
+      return (await Promise.all(dates.map((date) => store.folders(date)))).flat();
+    });
+    for (const folder of clusters) {
+      const [clusterId, date] = [last(folder), folder.split("/").at(-3) ?? ""];
+      if ([...known].some((what) => what.includes(clusterId))) continue;
+      await this.#demandSealed(clusterId, date, "everything");
+    }
   }
 
   #find(kind: Finding["kind"], date: string, what: string): void {

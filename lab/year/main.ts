@@ -1,4 +1,5 @@
 /** `npm run year`: the trading days of a year on a simulated clock, with everything that goes wrong in one. */
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { setMaxListeners } from "node:events";
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -8,7 +9,7 @@ import { Progress } from "../day/progress.ts";
 import { labDirectories } from "../directories.ts";
 import { describeError, exitCodes, LabError } from "../errors.ts";
 import { acquireLock } from "../lock.ts";
-import { startObjectStore } from "../objectstore/index.ts";
+import { type LabObjectStore, startObjectStore } from "../objectstore/index.ts";
 import { ProcessRegistry } from "../processes.ts";
 import { bundleProgram } from "../program-bundle.ts";
 import type { Finding } from "./judge.ts";
@@ -55,11 +56,11 @@ async function play(
   try {
     progress.phase(`${options.days} days from ${options.from}, seed ${options.seed}`);
     const spans = options.stacks.flatMap((stack) => spansOf(options).map((span) => ({ stack, ...span })));
-    const playing = spans.map((span) =>
+    const playing = spans.map(async (span) =>
       playSpan({
         ...span,
         options,
-        store,
+        store: { ...store, bucket: await makeBucket(store, `year-${span.stack}-${span.first}`) },
         bundle,
         schedules,
         directory: path.join(directory, `world-${span.stack}-${span.first}`),
@@ -82,6 +83,16 @@ async function play(
     await store.stop();
     bundle.remove();
     rmSync(path.join(directory, "s3"), { recursive: true, force: true });
+  }
+}
+
+async function makeBucket({ endpoint, region, ...keys }: LabObjectStore, bucket: string): Promise<string> {
+  const client = new S3Client({ endpoint, region, credentials: keys, forcePathStyle: true });
+  try {
+    await client.send(new CreateBucketCommand({ Bucket: bucket }));
+    return bucket;
+  } finally {
+    client.destroy();
   }
 }
 

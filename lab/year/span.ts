@@ -61,6 +61,7 @@ export interface SpanArguments {
   /** First and last date, both inclusive. */
   first: string;
   last: string;
+  /** With a bucket of its own: spans are other times of the same stack, and know nothing of each other. */
   store: LabObjectStore;
   bundle: Bundle;
   schedules: Schedules;
@@ -130,7 +131,7 @@ class Span {
     this.#plan(plusDays(last, 1), undefined, [], stock, nightEndsMs);
     await agenda.pass(new Date(midnightAfter(last).getTime() + nightEndsMs + minuteMs), "idle", signal);
     signal.throwIfAborted();
-    await this.#judge.settled();
+    await this.#judge.demandAllSealed();
     return this.#result(days, price);
   }
 
@@ -271,7 +272,7 @@ class Span {
     try {
       const said = await work();
       if (said.startsWith("killed")) add("killed", said);
-      else if (!/^(too-early|no-trading-day|nothing-open|fine)/.test(said)) add("ok", said);
+      else if (!/^(too-early|no-trading-day|nothing-open|already-open|fine)/.test(said)) add("ok", said);
     } catch (error) {
       this.#args.signal.throwIfAborted();
       add("failed", error instanceof Error ? error.message : String(error));
