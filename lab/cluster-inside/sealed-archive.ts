@@ -19,7 +19,7 @@ export interface ArchiveContent {
   /** Records in one object. Default: all of a partition. */
   objectRecords?: number;
   /** Evidence files by name. Default: none. */
-  evidence?: Readonly<Record<string, string>>;
+  evidence?: Readonly<Record<string, string | Buffer>>;
   /** Default 1. */
   generation?: number;
 }
