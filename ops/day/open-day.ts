@@ -23,6 +23,7 @@ import {
 } from "./clocks.ts";
 import { describeTradingDay } from "./trading-hours.ts";
 import { findOpenedCluster } from "./opened-cluster.ts";
+import { compareOvernight } from "./overnight.ts";
 import { judgePositions, type Positions } from "./positions.ts";
 import { NotReadyError, readReadiness, waitForReady } from "./readiness.ts";
 import { recordedEngine, type Timeline } from "./timeline.ts";
@@ -144,7 +145,10 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
     kind: "opened",
     stack,
     cluster: clusterName(stack, { cluster }),
-    text: day === undefined ? word : `${word}; closes at ${day.closesAt.toISOString()}`,
+    text: [
+      day === undefined ? word : `${word}; closes at ${day.closesAt.toISOString()}`,
+      ...[...clocks.warnings, ...(positions?.warnings ?? [])].map((warning) => `Warning: ${warning}`),
+    ].join("\n"),
     at: now().toISOString(),
     pricePerHour: opened.pricePerHour,
   });
@@ -188,7 +192,7 @@ async function checkReadiness(
   } = options;
   const ready = waitReady ? await waitForReady(parts, { cluster, timeoutMs, pause }) : undefined;
   const clocks = await readClocks(parts, options.clocks ?? clockSources(parts), ready);
-  const positions = ready === undefined ? null : judgePositions(ready);
+  const positions = ready === undefined ? null : await comparePositions(parts, cluster, ready);
   for (const warning of [...clocks.warnings, ...(positions?.warnings ?? [])])
     reporter.note(`warning: ${warning}`);
   const problems = [...clocks.problems, ...(positions?.problems ?? [])];
@@ -199,6 +203,17 @@ async function checkReadiness(
     );
   }
   return { ready, clocks, positions };
+}
+
+/** As the executors found them, and as the last day left them. */
+async function comparePositions(
+  parts: ClusterParts,
+  cluster: StackCluster,
+  ready: TradingReady,
+): Promise<Positions> {
+  const { lines, warnings, problems } = judgePositions(ready);
+  const overnight = await compareOvernight(parts, cluster, ready);
+  return { lines: [...lines, ...overnight.lines], warnings: [...warnings, ...overnight.warnings], problems };
 }
 
 /** The day to open; undefined: at once, without one; a result: nothing is to be done. */

@@ -4,6 +4,7 @@
  */
 import type { Kafka } from "kafkajs";
 import { z } from "zod";
+import { decimalString } from "../core/decimal.ts";
 import { mistakesOf } from "../core/events.ts";
 import type { ServiceContext } from "../core/service.ts";
 import { instantString } from "../core/time.ts";
@@ -21,6 +22,8 @@ export const accountComparison = z.object({
   at: instantString,
   /** One sentence each; empty unless it is a mismatch. */
   differences: z.array(z.string()),
+  /** What was compared; of `recorded`, without what orders of earlier days filled since. Absent: not told. */
+  positions: z.array(z.object({ symbol: word, quantity: decimalString })).optional(),
 });
 export type AccountComparison = z.infer<typeof accountComparison>;
 

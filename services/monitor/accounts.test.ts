@@ -3,7 +3,8 @@ import { test } from "node:test";
 import type { AccountSnapshot, Reconciliation } from "../core/trading.ts";
 import { lastComparisons } from "./accounts.ts";
 
-const account = { positions: [], open_orders: [] } as unknown as AccountSnapshot;
+const positions = [{ symbol: "SPY", quantity: "7" }];
+const account: AccountSnapshot = { cash: "1", positions, open_orders: [] };
 const at = (minute: number): string => `2025-10-14T12:0${minute}:00.000Z`;
 const mismatch: Reconciliation = { kind: "account_mismatch", at: at(1), account, differences: ["SPY"] };
 
@@ -27,8 +28,8 @@ test("the last comparison of each venue counts, and a late fill is none", () => 
   ];
   const events = said.map(([venue, payload]) => ({ venue, payload }));
   assert.deepEqual(lastComparisons(events), [
-    { venue: "alpha", outcome: "matched", at: at(3), differences: [] },
-    { venue: "beta", outcome: "mismatch", at: at(1), differences: ["SPY"] },
+    { venue: "alpha", outcome: "matched", at: at(3), differences: [], positions },
+    { venue: "beta", outcome: "mismatch", at: at(1), differences: ["SPY"], positions },
   ]);
   const accepted = { venue: "beta", payload: { kind: "account_baseline", at: at(4), account } as const };
   assert.equal(lastComparisons([...events, accepted])[1]?.outcome, "recorded", "a person has accepted it");

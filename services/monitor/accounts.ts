@@ -22,7 +22,8 @@ export function lastComparisons(
   for (const { venue, payload } of events) {
     if (payload.kind === "late_fill") continue;
     const differences = payload.kind === "account_mismatch" ? payload.differences : [];
-    byVenue.set(venue, { venue, outcome: outcomes[payload.kind], at: payload.at, differences });
+    const { kind, at, account } = payload;
+    byVenue.set(venue, { venue, outcome: outcomes[kind], at, differences, positions: account.positions });
   }
   return [...byVenue.values()].sort((one, other) => (one.venue < other.venue ? -1 : 1));
 }

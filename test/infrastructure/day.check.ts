@@ -1,9 +1,14 @@
 /** A day of `trading open` and `trading close` on the whole program: when, until it can trade, and who is told. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
+import { projectDirectory } from "../../lab/directories.ts";
 import type { LabObjectStore } from "../../lab/objectstore/index.ts";
 import type { TradingDay } from "../../ops/calendar/trading-day.ts";
 import type { ClusterParts } from "../../ops/cluster/parts.ts";
@@ -62,7 +67,7 @@ function listener(): Told {
 }
 
 interface DayScene extends Scene, Told {
-  open(options?: Partial<OpenDayOptions>): ReturnType<typeof openDay>;
+  open: (options?: Partial<OpenDayOptions>) => ReturnType<typeof openDay>;
 }
 
 const scene = (
@@ -220,12 +225,16 @@ test(
       assert.match(opened.positions?.warnings.join() ?? "", /a person has released the kill switch/);
 
       world.inside.conduct = "refuses";
+      const close = (parts: ClusterParts) => closeDay(parts, { notifier });
+      await assert.rejects(run(close), RefusedError);
+      assert.equal(notices.at(-1)?.kind, "failed");
+      const tomorrow = new Date(Date.now() + 24 * 60 * minuteMs);
       await assert.rejects(
-        run((parts) => closeDay(parts, { notifier })),
+        run((parts) => close({ ...parts, now: () => tomorrow })),
         RefusedError,
       );
       const last = notices.at(-1);
-      assert.equal(last?.kind, "unsealed");
+      assert.equal(last?.kind, "unsealed", "its deadline has passed");
       assert.match(last.text, /Still there: [^]*dev-kafka-0/);
       assert.match(last.pricePerHour ?? "", /^0\.\d+$/);
     }),
@@ -249,5 +258,75 @@ test(
       );
       assert.equal(opened.cluster?.businessDate, "2031-03-04");
       await world.demandOneCluster();
+    }),
+);
+
+/** One command as people and CI start it; the engine of the lab runs the program. */
+async function trading(world: Scene["world"], folder: string, webhook: string, ...args: string[]) {
+  const config = path.join(folder, "config.json");
+  writeFileSync(config, JSON.stringify(world.configuration), { mode: 0o600 });
+  const child = spawn(process.execPath, ["--import", "tsx", "ops/main.ts", ...args], {
+    cwd: projectDirectory,
+    env: {
+      ...process.env,
+      TRADING_ENGINE: path.join(projectDirectory, "lab/stack-engine.ts"),
+      LAB_STATE_FILE: world.stateFile,
+      LAB_PASSPHRASE: world.passphrase,
+      LAB_STACK_CONFIG: config,
+      TRADING_WEBHOOK_URL: `${webhook}/hook`,
+      TRADING_HEARTBEAT_URL: `${webhook}/beat-{job}`,
+    },
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout, stderr };
+}
+
+test(
+  "the commands, as CI starts them: not ready in time, ready, closed; reports, notices and beats",
+  limit,
+  () =>
+    playScene({ store }, async ({ world }) => {
+      const folder = mkdtempSync(path.join(tmpdir(), "day-commands-"));
+      const received: string[] = [];
+      const receiver = createServer((request, response) => {
+        let body = "";
+        request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+        request.on("end", () => {
+          received.push(body === "" ? (request.url ?? "") : (JSON.parse(body) as { kind: string }).kind);
+          response.end();
+        });
+      });
+      await once(receiver.listen(0, "127.0.0.1"), "listening");
+      const webhook = `http://127.0.0.1:${(receiver.address() as AddressInfo).port}`;
+      const run = (...args: string[]) =>
+        trading(world, folder, webhook, ...args, "--stack", "dev", "--report", folder);
+      try {
+        world.inside.readiness = "never";
+        const late = await run("open", "--ready-timeout", "1");
+        assert.equal(late.code, 1, late.stderr);
+        assert.equal(late.stdout, "");
+        assert.match(late.stderr, /\nup \d+ s: server kafka-0 is created \(\d+ s\)\n/);
+        assert.match(late.stderr, /is up and not ready to trade after 1 s:\n {2}- no answer to canaries/);
+        assert.match(late.stderr, /\nreport: .*open\.html\n/);
+        assert.match(readFileSync(path.join(folder, "open.html"), "utf8"), /failed<\/p><pre>The cluster dev/);
+        const at = toInstant(Date.now());
+        await world.inside.say({ type: "trading_ready", at, canaries: ["c"], accounts: [] });
+        const open = await run("open", "--json");
+        assert.equal(open.code, 0, open.stderr);
+        assert.equal((JSON.parse(open.stdout) as { outcome: string }).outcome, "already-open");
+        const close = await run("close");
+        assert.equal(close.code, 0, close.stderr);
+        assert.match(close.stdout, /^closed: dev\/[^]*\n {2}archived of dev\/\S+: 3 records of 1 topics/);
+        assert.match(close.stdout, /\n {2}cost of dev\/\S+: 0\.\d+ EUR \(net, started hours\)\n/);
+        assert.deepEqual(received, ["failed", "/beat-open/fail", "/beat-open", "closed", "/beat-close"]);
+        await world.demandEmpty();
+      } finally {
+        receiver.close();
+        rmSync(folder, { recursive: true });
+      }
     }),
 );
