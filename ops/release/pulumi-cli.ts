@@ -6,6 +6,7 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { appendFile, mkdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 
 /** The CLI that package.json's `@pulumi/pulumi` belongs to. A test holds them equal. */
@@ -39,8 +40,10 @@ export interface InstallArguments {
   releases?: string;
   /** Default: {@link pulumiChecksums}. */
   checksums?: Readonly<Record<string, string>>;
-  /** Longest download, in milliseconds. Default: 300,000. */
+  /** Longest download, with repetitions, in milliseconds. Default: 300,000. */
   timeoutMs?: number;
+  /** Before each repetition of a download that failed, in milliseconds. Default: 2,000 and 8,000. */
+  retryDelaysMs?: readonly number[];
 }
 
 /**
@@ -60,7 +63,7 @@ export async function installPulumi(args: InstallArguments): Promise<string> {
   const target = path.join(directory, `pulumi-${pulumiVersion}-${platform}`);
   if (!(await isThere(target))) {
     const url = `${releases}/pulumi-v${pulumiVersion}-${platform}.tar.gz`;
-    const archive = await download(url, args.timeoutMs ?? 300_000);
+    const archive = await download(url, args.timeoutMs ?? 300_000, args.retryDelaysMs ?? [2_000, 8_000]);
     const found = createHash("sha256").update(archive).digest("hex");
     if (found !== expected) {
       throw new PulumiInstallError(
@@ -82,15 +85,27 @@ async function isThere(file: string): Promise<boolean> {
   );
 }
 
-async function download(url: string, timeoutMs: number): Promise<Buffer> {
-  try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs) });
-    if (!response.ok) throw new Error(`it answers with status ${response.status}`);
-    return Buffer.from(await response.arrayBuffer());
-  } catch (error) {
-    const { message, cause } = error as Error;
-    const reason = cause instanceof Error ? `${message}: ${cause.message}` : message;
-    throw new PulumiInstallError(`${url} cannot be fetched: ${reason}. Run it again.`, { cause: error });
+/** A morning does not fail for one dropped connection. */
+async function download(url: string, timeoutMs: number, retryDelaysMs: readonly number[]): Promise<Buffer> {
+  const signal = AbortSignal.timeout(timeoutMs);
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      const response = await fetch(url, { signal });
+      if (!response.ok) throw new Error(`it answers with status ${response.status}`);
+      return Buffer.from(await response.arrayBuffer());
+    } catch (error) {
+      const delay = retryDelaysMs[attempt];
+      if (delay !== undefined && !signal.aborted) {
+        await sleep(delay);
+        continue;
+      }
+      const { message, cause } = error as Error;
+      const reason = cause instanceof Error ? `${message}: ${cause.message}` : message;
+      throw new PulumiInstallError(
+        `${url} cannot be fetched (${attempt + 1} attempts): ${reason}. Run it again.`,
+        { cause: error },
+      );
+    }
   }
 }
 

@@ -54,6 +54,15 @@ test("containers are pinned by digest: the image that services are built in", ()
   for (const { where, job } of jobsOf(github)) assert.equal(job.container, undefined, where);
 });
 
+test("the day runs with the Node of the services, which the check of its lines has, too", () => {
+  for (const { where, job } of jobsOf(github.filter(({ id }) => ofTheDay.some((day) => day === id)))) {
+    const node = job.steps.find(({ uses }) => uses?.startsWith("actions/setup-node@"));
+    assert.equal(node?.with?.["node-version"], serviceImageBases.node, where);
+    // Nothing that another workflow has left behind.
+    assert.equal(node?.with?.["package-manager-cache"], false, where);
+  }
+});
+
 test("a workflow's token may nothing; each job names what it may, and how long it may take", () => {
   for (const { file, permissions } of github) assert.deepEqual(permissions, {}, file);
   for (const { where, job } of jobsOf(github))

@@ -5,15 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { parse } from "yaml";
 import { projectDirectory } from "../../lab/directories.ts";
@@ -82,10 +74,14 @@ function machineEnvironment(): Record<string, string> {
   );
 }
 
+function isInstallation(line: string): boolean {
+  return /^npm ci\b/.test(line);
+}
+
 /** See the module's description. */
 export class Runner {
   readonly #options: RunnerOptions;
-  /** What `npm ci` left, by its line: a second job of the same commit gets a copy, since it takes a minute. */
+  /** What `npm ci` left, by its line: the next job of the same commit gets it, since installing takes a minute. */
   readonly #installed = new Map<string, string>();
 
   constructor(options: RunnerOptions) {
@@ -152,7 +148,17 @@ export class Runner {
       const ended = await this.#shell(step.run, checkout, { ...shared, PATH, ...own });
       lines.push({ name: step.name ?? step.run, line: step.run, ...ended });
     }
+    this.#keepPackages(checkout, lines);
     return lines;
+  }
+
+  #keepPackages(checkout: string, lines: readonly RunLine[]): void {
+    const installed = lines.find(({ line, code }) => isInstallation(line) && code === 0);
+    if (installed === undefined) return;
+    const kept = path.join(this.#options.directory, `packages-${this.#installed.size}`);
+    const known = this.#installed.get(installed.line) ?? kept;
+    renameSync(path.join(checkout, "node_modules"), known);
+    this.#installed.set(installed.line, known);
   }
 
   #demandArtifact(checkout: string, inputs: Record<string, unknown> | undefined, where: string): void {
@@ -167,12 +173,10 @@ export class Runner {
     cwd: string,
     environment: Record<string, string>,
   ): Promise<Pick<RunLine, "code" | "output">> {
-    const installs = /^npm ci\b/.test(line);
-    const before = installs ? this.#installed.get(line) : undefined;
-    const modules = path.join(cwd, "node_modules");
+    const before = isInstallation(line) ? this.#installed.get(line) : undefined;
     if (before !== undefined) {
-      cpSync(before, modules, { recursive: true, verbatimSymlinks: true });
-      return { code: 0, output: "(a copy of what the same line left in another checkout)" };
+      renameSync(before, path.join(cwd, "node_modules"));
+      return { code: 0, output: "(what the same line left in another checkout of this commit)" };
     }
     const file = path.join(path.dirname(cwd), "line.sh");
     writeFileSync(file, line);
@@ -192,12 +196,6 @@ export class Runner {
         done(status ?? 1);
       });
     });
-    if (installs && code === 0) {
-      const copy = path.join(mkdtempSync(path.join(this.#options.directory, "installed-")), "node_modules");
-      mkdirSync(path.dirname(copy), { recursive: true });
-      cpSync(modules, copy, { recursive: true, verbatimSymlinks: true });
-      this.#installed.set(line, copy);
-    }
     return { code, output };
   }
 }
