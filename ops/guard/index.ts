@@ -57,6 +57,7 @@ async function runGuard(
     run.note(`stack ${stack} has no trading:schedule: nobody knows when it should be open`);
   const notifier = openNotifier({ environment, reporter: run, signal });
   const archiveStore = openBucket(stack, environment);
+  await notifier.beat("guard", "start");
   try {
     const result = await guardStack(
       {

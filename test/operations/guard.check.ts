@@ -323,6 +323,7 @@ test("the command: what it finds, its exit codes, and no address in what it prin
     out,
   );
   assert.ok(toldKinds().includes("leaked"));
+  assert.deepEqual(ear.beats, ["/beat/start", "/beat"]);
   const closed = await trading(["guard", "--stack", "prod", "--close"], {
     PATH: path.dirname(process.execPath),
   });
