@@ -228,9 +228,11 @@ class PulumiEngine implements StackEngine {
         await lease?.forgetLeft();
         return;
       } catch (error) {
-        if (!(error instanceof StackLockedError) || performance.now() > until) throw error;
-        const isFree = await this.#unlockDead(error.message, lease);
-        if (!isFree) await delay(Math.min(lockPollMs, this.#lockWaitMs));
+        if (!(error instanceof StackLockedError)) throw error;
+        // However long the command itself took.
+        if (await this.#unlockDead(error.message, lease)) continue;
+        if (performance.now() > until) throw error;
+        await delay(Math.min(lockPollMs, this.#lockWaitMs));
       }
     }
   }
