@@ -284,7 +284,7 @@ test("a single node of a type that is too small is refused before the first serv
       "trading:profile": "single-node",
       "trading:controlPlaneServerTypes": '["cpx22"]',
     }),
-    /cpx22: 2 cores and 4 GB, needed 3 and 8/,
+    /cpx22: 2 cores and 4 GB, needed 3 and 7/,
   );
 });
 
