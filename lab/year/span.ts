@@ -237,8 +237,9 @@ class Span {
   }
 
   #environment(): Record<string, string> {
-    // A gate that waits for a bucket that is down waits in real time.
-    return { ...this.#world.people.environment, GATE_TIMEOUT_SECONDS: "25" };
+    // Real seconds. Archivers answer at once, on a loaded machine later; where the mutant was, none is left to answer.
+    const seconds = this.#args.options.mutation === "close-without-seal" ? "5" : "120";
+    return { ...this.#world.people.environment, GATE_TIMEOUT_SECONDS: seconds };
   }
 
   /** On the year's clock, runs take minutes: about what lab/hetzner/durations.ts adds up to for the real cloud. */
