@@ -11,6 +11,7 @@ import {
   type SealProgress,
   sealProgressSchema,
   sealRequestSchema,
+  tradingReadySchema,
 } from "../services/archive/documents.ts";
 import {
   type ClusterArchive,
@@ -18,6 +19,7 @@ import {
   readArchivedPartition,
   verifyArchive,
 } from "../services/archive/index.ts";
+import { documents } from "../services/archive/layout.ts";
 import { prepareDay } from "../services/archive/prepare-day.ts";
 import { type GateOptions, type GateOutcome, passGate } from "../services/archive/seal-gate.ts";
 import { toInstant } from "../services/core/time.ts";
@@ -210,6 +212,16 @@ test("a seal holds while nothing changes; after that, the next generation contin
     repaired.checksum,
     "an old generation's damage is no change",
   );
+});
+
+test("whether the cluster can trade is in the bucket, also from an archiver that came later", async () => {
+  const readiness = await until("the drain is known", async () => {
+    const document = await archive.read(documents.ready, tradingReadySchema);
+    return document !== undefined && document.missing.length > 0 ? document : undefined;
+  });
+  assert.match(readiness.missing.join(), /the day is being closed: a drain was requested/);
+  assert.deepEqual([readiness.ready, readiness.readyAt, readiness.clockSkewMs], [false, null, 0]);
+  assert.equal(readiness.clusterId, archive.identity.clusterId);
 });
 
 test("an archiver killed while it drains: the next one answers the same request, or a newer one", async () => {
