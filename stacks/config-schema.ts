@@ -154,7 +154,7 @@ const instant = z
 
 /**
  * What differs by profile unless the configuration says otherwise.
- * A single node needs 8 GB and 3 cores (`components/placed-pods.ts` adds it up), so the brokers' types do for it.
+ * A single node needs 7 GB and 3 cores (`components/placed-pods.ts` adds it up), so the brokers' types do for it.
  */
 const profileDefaults = {
   cluster: { controlPlaneServerTypes: ["cpx21", "cpx22", "cx23"], kafka: defaultReplication.cluster },
