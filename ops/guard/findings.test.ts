@@ -127,7 +127,11 @@ describe("what should be open", () => {
       /Without power: server dev-k3s-control/,
     ],
     ["no control plane", { resources: [resource("servers", "kafka")] }, /No cluster is there/],
-    ["yesterday's cluster", { expiresAt: at("14:30"), name: "dev/2026-11-19/abcA" }, /No cluster is there/],
+    [
+      "yesterday's cluster",
+      { cluster: { businessDate: "2026-11-19", clusterId: "abcA" }, expiresAt: at("14:30") },
+      /No cluster is there/,
+    ],
   ] as const) {
     test(`${name}: is told as not opened`, () => {
       const archived = [entry()];
@@ -158,6 +162,13 @@ describe("what should be gone", () => {
       kinds(at("23:00"), { day: undefined, clusters: [cluster({ expiresAt: at("22:00") })], archived }),
       [],
     );
+  });
+
+  test("what was opened by hand with an earlier end is the day's cluster while the day goes on", () => {
+    const clusters = [cluster({ expiresAt: at("12:00") })];
+    for (const time of ["15:00", "17:30"])
+      assert.deepEqual(kinds(at(time), { clusters, archived }), [], time);
+    assert.deepEqual(kinds(at("17:31"), { day: undefined, clusters, archived }), ["unsealed"]);
   });
 
   test("unsealed: its price, how long it is over, what seals it, what loses it", () => {

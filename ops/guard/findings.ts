@@ -39,8 +39,16 @@ export function findingsOf(sight: Sight, deadlineMs: number): Finding[] {
 }
 
 /** The clusters that should be gone: their closing time and the time to close them are over. */
-export function overdueOf({ clusters = [], now }: Sight, deadlineMs: number): SeenCluster[] {
-  return clusters.filter((cluster) => closingTimeOf(cluster).getTime() + deadlineMs < now.getTime());
+export function overdueOf(sight: Sight, deadlineMs: number): SeenCluster[] {
+  const { clusters = [], now } = sight;
+  return clusters.filter((cluster) => closingTimeIn(sight, cluster).getTime() + deadlineMs < now.getTime());
+}
+
+/** What was opened by hand before its day, with an earlier end, is the day's cluster all the same. */
+function closingTimeIn({ day }: Sight, cluster: SeenCluster): Date {
+  const own = closingTimeOf(cluster);
+  const isOfDay = day !== undefined && cluster.cluster?.businessDate === day.date;
+  return isOfDay && day.closesAt > own ? day.closesAt : own;
 }
 
 function blindnessOf({ blind }: Sight): Finding[] {
@@ -55,7 +63,8 @@ function blindnessOf({ blind }: Sight): Finding[] {
 }
 
 /** It should be open now, and is not, or does not trade. */
-function notOpenedOf({ stack, now, day, clusters, archived }: Sight): Finding[] {
+function notOpenedOf(sight: Sight): Finding[] {
+  const { stack, now, day, clusters, archived } = sight;
   if (day === undefined || clusters === undefined || now < day.opensAt || now >= day.closesAt) return [];
   const finding = (text: string, cluster?: SeenCluster): Finding => ({
     kind: "not-opened",
@@ -65,7 +74,7 @@ function notOpenedOf({ stack, now, day, clusters, archived }: Sight): Finding[] 
     pricePerHour: cluster?.pricePerHour ?? null,
   });
   const open = clusters.find(
-    (cluster) => closingTimeOf(cluster) > now && cluster.resources.some(isControlPlane),
+    (cluster) => closingTimeIn(sight, cluster) > now && cluster.resources.some(isControlPlane),
   );
   if (open === undefined) {
     // Somebody has closed the day early: that was told when it was done.
@@ -99,9 +108,10 @@ function notOpenedOf({ stack, now, day, clusters, archived }: Sight): Finding[] 
   return [finding(`It is opened, ${since}, and is not now; ${missing}.`, open)];
 }
 
-function overdueFinding({ stack, now }: Sight, cluster: SeenCluster, deadlineMs: number): Finding {
+function overdueFinding(sight: Sight, cluster: SeenCluster, deadlineMs: number): Finding {
+  const { stack, now } = sight;
   const { name, held, resources, pricePerHour, costSoFar, expiresAt } = cluster;
-  const closing = closingTimeOf(cluster);
+  const closing = closingTimeIn(sight, cluster);
   const late = inWords(now.getTime() - closing.getTime() - deadlineMs);
   const until =
     expiresAt === undefined
