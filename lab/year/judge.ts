@@ -7,7 +7,7 @@ import { type ClusterArchive, openArchive, verifyArchive } from "../../services/
 import { documents } from "../../services/archive/layout.ts";
 import type { ServerView } from "../hetzner/index.ts";
 import type { LabObjectStore } from "../objectstore/index.ts";
-import type { ReceivedNotice } from "./people.ts";
+import type { ReceivedNotice, SimulatedPeople } from "./people.ts";
 import type { YearWorld } from "./world.ts";
 
 /** A broken promise. */
@@ -89,7 +89,11 @@ export class Judge {
   }
 
   /** Some time after the bell and the deadline, when everybody who would tell has had the time to. */
-  judgeDay({ people }: YearWorld, day: TradingDay, { opened, gone }: Omit<DayVerdict, "told">): DayVerdict {
+  judgeDay(
+    people: Pick<SimulatedPeople, "notices" | "hasBeat">,
+    day: TradingDay,
+    { opened, gone }: Omit<DayVerdict, "told">,
+  ): DayVerdict {
     const { date, beginsAt, bell, closesAt, deadline } = day;
     const told: string[] = [];
     if (!opened) {

@@ -180,7 +180,7 @@ class Span {
     });
     const night = new Date(midnightAfter(day.date).getTime() + nightEndsMs);
     agenda.add(night, "moment", () => {
-      const verdict = this.#judge.judgeDay(this.#world, day, seen);
+      const verdict = this.#judge.judgeDay(this.#world.people, day, seen);
       this.#verdicts.set(day.date, verdict);
       this.#judge.demandNothingLeft(this.#world, day.date);
       const what = [
