@@ -9,6 +9,7 @@ import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import { closeCluster, type CloseResult } from "../cluster/close.ts";
 import { clusterName } from "../cluster/leftovers.ts";
+import { findLabelled } from "../cluster/labelled.ts";
 import { openCluster, type OpenResult } from "../cluster/open.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
 import { recordCost } from "../cost/record.ts";
@@ -80,8 +81,8 @@ const defaults = { mostWaitMs: 4 * hourMs, readyTimeoutMs: 600_000 };
 
 /**
  * Opens the day.
- * @throws NotReadyError when the cluster is up and cannot trade; what openCluster and closeCluster throw; UsageError without
- *   a calendar. People are told of each but of an interruption.
+ * @throws NotReadyError when the cluster is up and cannot trade; what openCluster and closeCluster throw; TypeError when it
+ *   is scheduled without a calendar. People are told of each but of an interruption.
  */
 export async function openDay(parts: ClusterParts, options: OpenDayOptions): Promise<OpenDayResult> {
   const { timeline, notifier } = options;
@@ -108,9 +109,9 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
     await waitUntil(parts, day.beginsAt, `the time to open ${day.date}`, pause);
     reporter.note(`trading day ${describeTradingDay(day)}`);
   }
-  const before = await findOpenedCluster(parts);
-  const isOfAnotherDay = day !== undefined && before !== undefined && before.cluster.businessDate < day.date;
-  if (before !== undefined && !isOfAnotherDay) {
+  const closedBefore = day === undefined ? null : await closeFormer(parts, day);
+  const before = closedBefore === null ? await findOpenedCluster(parts) : undefined;
+  if (before !== undefined) {
     const ready = await readReadiness(parts, before.cluster);
     if (!waitReady || (ready !== undefined && canTrade(ready))) {
       const name = clusterName(stack, before);
@@ -124,7 +125,6 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
       };
     }
   }
-  const closedBefore = isOfAnotherDay ? await closeFormer(parts, before.cluster, day) : null;
   const opened = await openCluster(parts, {
     keepFailed: options.keepFailed === true,
     ...(day === undefined ? {} : { forNewCluster: identityOf(day) }),
@@ -274,14 +274,20 @@ function identityOf({ date, closesAt }: TradingDay): Record<string, string> {
   return { "trading:businessDate": date, "trading:expiresAt": closesAt.toISOString() };
 }
 
-/** A cluster that nobody closed: it holds the data of its own day, so that day is sealed before another begins. */
-async function closeFormer(
-  parts: ClusterParts,
-  cluster: StackCluster,
-  { date }: TradingDay,
-): Promise<CloseResult> {
-  const name = clusterName(parts.stack, { cluster });
-  parts.reporter.note(`${name} is still open: closing it before ${date} is opened`);
+/**
+ * Closes what nobody closed of an earlier day, whether or not the state knows it: it holds the data of that day, which is sealed
+ * before another begins; and what an `up` goes on with keeps its business date. Where this day's cluster is there as well,
+ * openCluster says what to do.
+ * @returns null when there is nothing
+ */
+async function closeFormer(parts: ClusterParts, { date }: TradingDay): Promise<CloseResult | null> {
+  const { stack, engine, client, reporter } = parts;
+  const { cluster } = (await engine.state()) ?? {};
+  const there = await findLabelled(client, stack);
+  const dates = new Set([cluster?.businessDate, ...there.map(({ labels }) => labels["business-date"])]);
+  const former = [...dates].filter((each) => each !== undefined && each < date);
+  if (former.length === 0 || dates.has(date)) return null;
+  reporter.note(`still there of ${former.join(", ")}: sealing and removing it before ${date} is opened`);
   return closeCluster(parts);
 }
 

@@ -251,10 +251,13 @@ test(
       await assert.rejects(open(today), RefusedError);
       assert.equal(notices.at(-1)?.kind, "failed");
       world.inside.conduct = "seals";
+      rmSync(world.stateFile);
       const opened = await open(today);
-      assert.match(
-        opened.closedBefore?.destroyed ?? "",
-        new RegExp(`${yesterday.cluster?.clusterId ?? "?"}$`),
+      const { destroyed, cleared } = opened.closedBefore ?? {};
+      assert.deepEqual(
+        [destroyed, cleared?.map(({ cluster, release }) => [cluster, release])],
+        [null, [[`dev/2031-03-03/${yesterday.cluster?.clusterId ?? "?"}`, "sealed"]]],
+        "also one that no state knows",
       );
       assert.equal(opened.cluster?.businessDate, "2031-03-04");
       await world.demandOneCluster();
