@@ -68,6 +68,8 @@ export interface StackCost {
   /** Trading days of the month as planned; undefined without a schedule. */
   days: PlannedDay[] | undefined;
   forecast: Forecast | undefined;
+  /** The month if every one of those days goes as planned, from the first to the last. */
+  planned: Decimal | undefined;
   /** Those servers for the whole month, up to the cap. */
   alwaysOn: Decimal | undefined;
   /** What could not be had, one sentence each: then amounts are too low. */
@@ -127,6 +129,10 @@ export async function readCost(args: CostArguments): Promise<StackCost> {
       days === undefined || hourly === undefined
         ? undefined
         : forecastMonth({ month, uses, days, usual, now }),
+    planned:
+      days === undefined || hourly === undefined
+        ? undefined
+        : hourly.servers.plus(hourly.ipv4).times(days.reduce((hours, day) => hours + day.hours, 0)),
     alwaysOn:
       hourly === undefined
         ? undefined

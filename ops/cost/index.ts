@@ -65,7 +65,10 @@ async function runCost(run: Run, options: CostOptions, environment: Environment,
     const tradingDays = "days" in planned ? planned.days : undefined;
     const store = openBucket(stack, own);
     try {
-      found.push(await readCost({ stack, values, client, store, tradingDays, month, now }));
+      const cost = await readCost({ stack, values, client, store, tradingDays, month, now });
+      if (cost.perHour === undefined && !noForecast.has(stack))
+        noForecast.set(stack, "nothing is possible now, or without a price: see `trading plan`");
+      found.push(cost);
     } finally {
       store.close();
     }

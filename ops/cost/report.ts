@@ -58,6 +58,7 @@ export function jsonOf({ now, stacks, noForecast }: CostReport) {
       monthSoFar: text(stack.soFar),
       forecast: text(stack.forecast?.total),
       noForecast: noForecast.get(stack.stack) ?? null,
+      planned: text(stack.planned),
       remainingDays: stack.forecast?.remainingDays ?? null,
       runningPerHour: text(stack.runningPerHour),
       choice: stack.choice ?? null,
@@ -116,20 +117,29 @@ export function printCost(report: CostReport): string {
 }
 
 function summary(stacks: readonly StackCost[]): string[] {
-  const row = (name: string, own: readonly StackCost[], perHour: string): string[] => [
-    name,
-    euro(total(own, ({ today }) => today)),
-    euro(total(own, ({ soFar }) => soFar)),
-    euro(total(own, ({ forecast }) => forecast?.total)),
-    euro(
-      total(own, ({ runningPerHour }) => runningPerHour),
-      4,
-    ),
-    perHour,
-  ];
+  const row = (name: string, own: readonly StackCost[], choice: string): string[] => {
+    const isEstimated = own.some(({ clusters: all }) => all.some(({ estimates }) => estimates.length > 0));
+    const sum = (of: (stack: StackCost) => Decimal | undefined, mark = ""): string => {
+      const amount = total(own, of);
+      return amount === undefined ? "-" : mark + euro(amount);
+    };
+    const mark = isEstimated ? "~" : "";
+    return [
+      name,
+      sum(({ today }) => today, mark),
+      sum(({ soFar }) => soFar, mark),
+      sum(({ forecast }) => forecast?.total, mark),
+      sum(({ planned }) => planned),
+      euro(
+        total(own, ({ runningPerHour }) => runningPerHour),
+        4,
+      ),
+      choice,
+    ];
+  };
   const rows = stacks.map((stack) => row(stack.stack, [stack], stack.choice ?? "nothing is possible now"));
   if (stacks.length > 1) rows.push(row("all", stacks, ""));
-  return [table(["STACK", ">TODAY", ">MONTH", ">FORECAST", ">NOW/HOUR", "WOULD GET"], rows)];
+  return [table(["STACK", ">TODAY", ">MONTH", ">FORECAST", ">AS PLANNED", ">NOW/HOUR", "WOULD GET"], rows)];
 }
 
 function clusters({ stack, clusters: own }: StackCost, isOneOfMany: boolean): string[] {
@@ -170,7 +180,7 @@ function seed(stacks: readonly StackCost[]): string[] {
   const rows = [
     [`seed 000: ${of}`, euro(from)],
     ...steps.map(({ reason, amount }) => [`  ${reason}`, signed(amount)]),
-    ["forecast of the month", euro(to)],
+    [stacks.length > 1 ? "forecast of the month and storage" : "forecast of the month", euro(to)],
   ];
   return [
     "",

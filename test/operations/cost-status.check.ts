@@ -141,12 +141,13 @@ test("cost: what was there and what is there, to the cent of the simulator's bil
   assert.equal(afterDay.soFar.toFixed(), "0.192");
 
   // Monday 23rd to Monday 30th without Thanksgiving: five days, of which Friday is a half day.
-  const { forecast, perHour, alwaysOn, days } = afterDay;
+  const { forecast, perHour, planned, alwaysOn, days } = afterDay;
   assert.equal(days?.length, 20);
   assert.equal(forecast?.remainingDays, 5);
   assert.equal(perHour?.toFixed(), "0.2051");
   assert.equal(forecast.remaining.toFixed(), perHour.times(5 * 3).toFixed());
   assert.equal(forecast.total.toFixed(), forecast.remaining.plus("0.192").toFixed());
+  assert.equal(planned?.toFixed(), perHour.times(20 * 3).toFixed());
   assert.equal(alwaysOn?.toFixed(), "127.96", "3 x 35.49 + 19.49 + 4 x 0.50: all at their cap");
 
   const json = jsonOf({
