@@ -44,8 +44,11 @@ const actions = {
   "actions/upload-artifact": "its path must hold files",
 } as const;
 
-/** The expression language has more; whatever else a workflow says fails the test that runs it. */
-function resolve(value: unknown, contexts: Contexts, where: string): string {
+/**
+ * Resolves the expressions in a value. The language has more; whatever else a workflow says fails the test that runs it.
+ * @throws AssertionError for what nobody gives
+ */
+export function resolve(value: unknown, contexts: Contexts, where: string): string {
   return String(value).replaceAll(/\$\{\{(.*?)\}\}/g, (_whole, expression: string) => {
     const [, context = "", name = ""] = /^\s*(secrets|vars|matrix)\.(\w+)\s*$/.exec(expression) ?? [];
     const found = contexts[context as keyof Contexts]?.[name];
