@@ -42,11 +42,15 @@ export function bucketBackendOf(
 }
 
 /** Prefix of a stack's locks (`pkg/backend/diy/lock.go`). */
-export function locksPrefix({ prefix }: BucketBackend, project: string, stack: string): string {
+export function locksPrefix(
+  { prefix }: Pick<BucketBackend, "prefix">,
+  project: string,
+  stack: string,
+): string {
   return `${prefix}.pulumi/locks/organization/${project}/${stack}/`;
 }
 
 /** Key of a stack's lease, which is ours and stands beside Pulumi's own objects. */
-export function leaseKey({ prefix }: BucketBackend, project: string, stack: string): string {
+export function leaseKey({ prefix }: Pick<BucketBackend, "prefix">, project: string, stack: string): string {
   return `${prefix}.trading/leases/${project}/${stack}.json`;
 }

@@ -11,7 +11,7 @@ import { type BucketBackend, leaseKey, locksPrefix } from "./pulumi-backend.ts";
 import type { PulumiLock } from "./pulumi-locks.ts";
 import { describeRun, type RunIdentity } from "./run-identity.ts";
 import { StackLockedError } from "./stack-engine.ts";
-import { openStateBucket, type StateBucket } from "./state-bucket.ts";
+import type { StateBucket } from "./state-bucket.ts";
 
 /** Far longer than a Pulumi CLI outlives its killed parent: it ends at the next dot of progress that nobody reads, in 2 s. */
 const defaultLeaseMs = 180_000;
@@ -40,7 +40,9 @@ const lockSchema = z.object({ pid: z.number().int(), hostname: z.string() });
 
 /** Arguments of {@link PulumiLeases}. */
 export interface PulumiLeasesArguments {
-  backend: BucketBackend;
+  /** The backend's bucket; closed with the leases. */
+  bucket: StateBucket;
+  backend: Pick<BucketBackend, "prefix">;
   project: string;
   stack: string;
   holder: RunIdentity;
@@ -56,9 +58,9 @@ export class PulumiLeases {
   readonly #args: PulumiLeasesArguments;
 
   constructor(args: PulumiLeasesArguments) {
-    const { backend, project, stack } = args;
+    const { bucket, backend, project, stack } = args;
     this.#args = args;
-    this.#bucket = openStateBucket(backend.settings);
+    this.#bucket = bucket;
     this.#key = leaseKey(backend, project, stack);
     this.#locksPrefix = locksPrefix(backend, project, stack);
   }

@@ -59,13 +59,10 @@ beforeEach(() => {
   rmSync(log, { force: true });
 });
 
-const open = async () => {
+const open = async (lockWaitMs = 300) => {
   writeFileSync(path.join(directory, "Pulumi.yaml"), "name: trading\nruntime: nodejs\n");
   const environment = { PATH: process.env["PATH"] };
-  const engine = await openPulumi(
-    { stack: "dev", projectDirectory: directory, environment },
-    { lockWaitMs: 300 },
-  );
+  const engine = await openPulumi({ stack: "dev", projectDirectory: directory, environment }, { lockWaitMs });
   assert.ok(engine);
   return engine;
 };
@@ -80,6 +77,13 @@ test("a dead run's lock goes, also where it left nothing pending", { timeout: 60
   await engine.settle();
   assert.deepEqual([existsSync(lock), pendingNow()], [false, undefined]);
   writeFileSync(lock, String(dead));
+  await engine.settle();
+  assert.equal(existsSync(lock), false);
+});
+
+test("a dead run's lock goes however long the command took that met it", { timeout: 60_000 }, async () => {
+  const engine = await open(0);
+  writeFileSync(lock, String(spawnSync(process.execPath, ["-e", ""]).pid));
   await engine.settle();
   assert.equal(existsSync(lock), false);
 });

@@ -29,7 +29,7 @@ import {
   type StackState,
   StackUnavailableError,
 } from "./stack-engine.ts";
-import { StateBucketError } from "./state-bucket.ts";
+import { openStateBucket, StateBucketError } from "./state-bucket.ts";
 
 /** Loaded when it is needed only: it is large, and most commands do not need it. */
 type Automation = typeof automationModule;
@@ -183,6 +183,7 @@ class PulumiEngine implements StackEngine {
     if (backend === undefined) return undefined;
     const { name: project } = await workspace.projectSettings();
     return new PulumiLeases({
+      bucket: openStateBucket(backend.settings),
       backend,
       project,
       stack,
