@@ -2,9 +2,10 @@
  * `trading close`: the end of the day. Around closeCluster: when to begin, what the day was and cost, and telling people. It
  * may be killed anywhere and run again, on another machine than the one that opened.
  */
-import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
+import { ArchiveDocumentError, ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import { manifestSchema } from "../../services/archive/documents.ts";
 import { documents } from "../../services/archive/layout.ts";
+import { ArchiveStoreError } from "../../services/archive/store.ts";
 import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import { closeCluster, type CloseResult } from "../cluster/close.ts";
@@ -21,7 +22,10 @@ import { inWords, type Pause, realPause, waitUntil } from "./waiting.ts";
 /** How a day is closed. */
 export interface CloseDayOptions {
   notifier: Notifier;
-  /** Run by a machine: waits for the closing time of the running day. Default: false, at once. */
+  /**
+   * Run by a machine: waits for the closing time of the running day; without one, only what has outlived its `expires-at` is
+   * closed. Default: false, at once.
+   */
   scheduled?: boolean;
   /** Asked when `scheduled`, unless `tradingDay` is given. */
   calendar?: Pick<Calendar, "dayAt">;
@@ -48,8 +52,8 @@ export interface ArchivedCluster {
 
 /** What closing a day came to, when it did not fail. */
 export interface CloseDayResult {
-  /** `too-early`: nothing was done, and nothing was to be done. */
-  outcome: "closed" | "nothing-open" | "too-early";
+  /** The last two: nothing was done, and nothing was to be done. */
+  outcome: "closed" | "nothing-open" | "too-early" | "not-due";
   /** For people: one sentence. */
   word: string;
   stack: string;
@@ -75,7 +79,8 @@ export async function closeDay(parts: ClusterParts, options: CloseDayOptions): P
     timeline === undefined ? parts : { ...parts, engine: recordedEngine(parts.engine, timeline) };
   try {
     const result = await close(recorded, options);
-    if (result.outcome !== "too-early") await notifier.beat("close");
+    const { outcome } = result;
+    if (outcome === "closed" || outcome === "nothing-open") await notifier.beat("close");
     return result;
   } catch (error) {
     if (!parts.signal.aborted) await tellFailure(parts, options, error);
@@ -95,6 +100,9 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     }
     await waitUntil(parts, day.closesAt, `the time to close ${day.date}`, pause);
     reporter.note(`closing trading day ${describeTradingDay(day)}`);
+  } else if (options.scheduled === true) {
+    const word = await notDue(parts);
+    if (word !== undefined) return { ...nothing(stack, undefined), outcome: "not-due", word };
   }
   const there = await recordCost(parts);
   // What a close that failed has removed costs no more either.
@@ -107,8 +115,14 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     const word = `nothing was open: nothing of stack ${stack} is at Hetzner`;
     return { ...nothing(stack, day), outcome: "nothing-open", word, closed };
   }
-  const archived = await archivedOf(parts, names);
-  const cost = await costOfClusters(parts, names);
+  // It is closed, whether or not the bucket can be read now.
+  const unread = (error: unknown): [] => {
+    if (!(error instanceof ArchiveStoreError || error instanceof ArchiveDocumentError)) throw error;
+    reporter.note(`warning: what was archived and what it cost could not be read: ${error.message}`);
+    return [];
+  };
+  const archived = await archivedOf(parts, names).catch(unread);
+  const cost = await costOfClusters(parts, names).catch(unread);
   const records = archived.reduce((sum, { totals }) => sum + totals.records, 0);
   const word = `closed: ${[...new Set(names)].join(", ")}; ${records} records archived, nothing of stack ${stack} is left at Hetzner`;
   await notifier.tell({
@@ -125,6 +139,19 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
 async function dayOf({ now }: ClusterParts, options: CloseDayOptions): Promise<TradingDay | undefined> {
   const { scheduled = false, calendar, tradingDay } = options;
   return scheduled ? (tradingDay ?? (await calendar?.dayAt(now()))) : tradingDay;
+}
+
+/**
+ * Outside of the stack's hours a person may have opened it: what is there stays until the end that it was given.
+ * @returns undefined when that has come, or nothing is there
+ */
+async function notDue({ client, stack, now }: ClusterParts): Promise<string | undefined> {
+  const ends = (await findLabelled(client, stack))
+    .map(({ labels }) => Number(labels["expires-at"]) * 1_000)
+    .filter((end) => end > now().getTime());
+  if (ends.length === 0) return undefined;
+  const end = new Date(Math.max(...ends)).toISOString();
+  return `no trading day goes on, and what is there of stack ${stack} has time until ${end}: it was opened by hand`;
 }
 
 function nothing(stack: string, day: TradingDay | undefined): Omit<CloseDayResult, "outcome" | "word"> {

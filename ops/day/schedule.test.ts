@@ -106,6 +106,31 @@ test("close waits for the end of the running day; earlier than that it ends with
   assert.deepEqual([notices.map(({ kind }) => kind), beats], [["failed"], ["close fail"]]);
 });
 
+test("outside of a trading day a scheduled close leaves what a person has opened until its end", async () => {
+  const { parts, options, notices, beats } = play("2025-01-14T19:00:00Z");
+  const server = (expiresAt: string) => ({
+    id: 1,
+    name: "dev-kafka-0",
+    labels: { "expires-at": String(Date.parse(expiresAt) / 1_000) },
+    server_type: { name: "cpx32" },
+    location: { name: "fsn1" },
+    public_net: { ipv4: null },
+    status: "running",
+  });
+  const withServer = (expiresAt: string) => ({
+    ...parts,
+    client: {
+      list: async (kind: string) => (kind === "servers" ? [server(expiresAt)] : []),
+    } as unknown as ClusterParts["client"],
+  });
+  const result = await closeDay(withServer("2025-01-14T20:30:00Z"), options);
+  assert.equal(result.outcome, "not-due");
+  assert.match(result.word, /has time until 2025-01-14T20:30:00\.000Z/);
+  assert.deepEqual([notices, beats], [[], []]);
+  const over = withServer("2025-01-14T19:00:00Z");
+  await assert.rejects(closeDay(over, options), "what is over is closed, or the attempt fails");
+});
+
 test("without a schedule there is nothing to wait for, and nobody hears of an interruption", async () => {
   const { parts, options, notices } = play("2025-01-14T09:00:00Z");
   const stop = new AbortController();
