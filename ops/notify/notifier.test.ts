@@ -266,6 +266,10 @@ describe("without addresses", () => {
       assert.ok("url" in (readSecretUrl("X", url) ?? {}), url);
     for (const url of ["http://127.0.0.1.example.com/", "http://10.0.0.1/", "ftp://localhost/", "nonsense"])
       assert.ok("mistake" in (readSecretUrl("X", url) ?? {}), url);
+    assert.deepEqual(readSecretUrl("X", "half:other"), {
+      mistake:
+        "X does not begin with https:; expected https: (http: only for this very machine), since it is a secret",
+    });
     assert.equal(readSecretUrl("X", " "), undefined);
   });
 });

@@ -15,8 +15,10 @@ export function readSecretUrl(
   if (!URL.canParse(text)) return { mistake: `${name} is no URL; expected https://…` };
   const url = new URL(text);
   if (url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url.hostname))) return { url };
+  // Another scheme is not shown: what stands before a colon may be half of a secret.
+  const found = url.protocol === "http:" ? "begins with http:" : "does not begin with https:";
   return {
-    mistake: `${name} begins with ${url.protocol}; expected https: (http: only for this very machine), since it is a secret`,
+    mistake: `${name} ${found}; expected https: (http: only for this very machine), since it is a secret`,
   };
 }
 
