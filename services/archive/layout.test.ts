@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { archivePrefix, codecs, objectName, parseObjectName } from "./layout.ts";
+import { archivePrefix, codecs, costKey, objectName, parseCostKey, parseObjectName } from "./layout.ts";
 
 test("names are the documented ones", () => {
   const identity = { stack: "dev", businessDate: "2025-10-14", clusterId: "abcdefghijklmnopqrstuA" };
@@ -10,6 +10,14 @@ test("names are the documented ones", () => {
     objectName({ topic: "raw.near-intents.quote", partition: 2, first: 0n, last: 1_234n }, "gzip"),
     "raw.near-intents.quote/2/00000000000000000000-00000000000000001234.ndjson.gz",
   );
+});
+
+test("what a cluster costs lies beside the days, and its name is read back", () => {
+  const identity = { stack: "dev", businessDate: "2025-10-14", clusterId: "abcdefghijklmnopqrstuA" };
+  assert.equal(costKey(identity), "dev/costs/2025-10-14_abcdefghijklmnopqrstuA.json");
+  assert.deepEqual(parseCostKey(costKey(identity)), identity);
+  assert.equal(parseCostKey("dev/2025-10-14/abcdefghijklmnopqrstuA/opened.json"), undefined);
+  assert.equal(parseCostKey("dev/costs/readme.json"), undefined);
 });
 
 test("names are read back, and sort as offsets do", () => {
