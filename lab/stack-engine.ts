@@ -75,7 +75,7 @@ export async function openStackEngine(args: StackEngineArguments): Promise<Stack
     );
   }
   const { values, secretKeys } = await readConfiguration(variables.configFile);
-  return labStackEngine({
+  const options: LabStackEngineOptions = {
     projectDirectory,
     stack,
     config: values,
@@ -88,7 +88,8 @@ export async function openStackEngine(args: StackEngineArguments): Promise<Stack
         (entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith("LAB_"),
       ),
     ),
-  });
+  };
+  return labStackEngine(options, true, args.note);
 }
 
 async function readConfiguration(file: string): Promise<StackConfiguration> {
@@ -106,8 +107,13 @@ async function readConfiguration(file: string): Promise<StackConfiguration> {
  * The lab's engine behind the interface of the `trading` command line.
  * @param adoptsPending false: creations that a killed run began are forgotten, as with the Pulumi CLI, so that what they
  *   made is unknown to the state
+ * @param note told whose lock was broken
  */
-export function labStackEngine(options: LabStackEngineOptions, adoptsPending = true): StackEngine {
+export function labStackEngine(
+  options: LabStackEngineOptions,
+  adoptsPending = true,
+  note: (line: string) => void = () => undefined,
+): StackEngine {
   const runs = async <T>(
     what: string,
     { config = {}, signal, onEvent }: StackRunOptions,
@@ -135,7 +141,7 @@ export function labStackEngine(options: LabStackEngineOptions, adoptsPending = t
     settle: async () => {
       try {
         // A command that then has nothing to run must not leave a killed run's program behind.
-        await endLeftProcesses(options);
+        await endLeftProcesses(options, note);
         if (!adoptsPending) await forgetPending(options);
       } catch (error) {
         throw translated("settle", error);

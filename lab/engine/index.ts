@@ -86,6 +86,10 @@ async function withRun<T>(
   );
   return withStatePlace(options, async (place) => {
     const held = purpose === "change" ? await place.lock() : readOnly(place);
+    if (held.takenFrom !== undefined) {
+      const message = takenOver(held.takenFrom);
+      options.onEvent?.({ kind: "diagnostic", severity: "info", source: "engine", message });
+    }
     const scratch =
       purpose === "read" ? await mkdtemp(path.join(os.tmpdir(), "lab-engine-preview-")) : undefined;
     try {
@@ -98,6 +102,10 @@ async function withRun<T>(
       if (scratch !== undefined) await rm(scratch, { recursive: true, force: true });
     }
   });
+}
+
+function takenOver(from: string): string {
+  return `broke the lock of a dead run: ${from}`;
 }
 
 /** As `withRun`, with the state held. */
@@ -398,11 +406,13 @@ export function stateLockHolder(location: StateLocation): Promise<StateLockHolde
 
 /**
  * Ends what a killed run's program left running on this machine, if nobody works on the state.
+ * @param note told whose lock was taken over
  * @throws StateLockedError
  */
-export function endLeftProcesses(location: StateLocation): Promise<void> {
+export function endLeftProcesses(location: StateLocation, note: (line: string) => void): Promise<void> {
   return withStatePlace(location, async (place) => {
     const held = await place.lock();
+    if (held.takenFrom !== undefined) note(takenOver(held.takenFrom));
     await new ProcessRegistry(place.processes).endLeftovers().finally(() => held.release());
   });
 }

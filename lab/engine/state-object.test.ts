@@ -51,6 +51,7 @@ test("a frozen run's writes, late or sent anew, change nothing once another one 
   const other = stateOn(server.machine(), "two");
   const held = await other.lock();
   assert.equal(await held.read(), "before");
+  assert.match(held.takenFrom ?? "", /^ci@one /);
   machine.thaw();
   await assert.rejects(late, StateLostError);
   assert.ok(former.lost.aborted);

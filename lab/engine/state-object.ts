@@ -133,6 +133,7 @@ export class SharedState implements StatePlace {
 
   #locked(lease: Lease, begun: { state: string | null; etag: string }): LockedState {
     let { state, etag } = begun;
+    const holder = lease.predecessor?.holder;
     const lost = new AbortController();
     const lose = (): void => lost.abort(this.#lostTo(lease));
     lease.lost.addEventListener("abort", lose, { once: true });
@@ -150,6 +151,7 @@ export class SharedState implements StatePlace {
       write: (text) => put(text),
       remove: () => put(null),
       lost: lost.signal,
+      takenFrom: holder == null ? undefined : describeRun(holder),
       release: async () => {
         lease.lost.removeEventListener("abort", lose);
         await lease.release();

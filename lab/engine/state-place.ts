@@ -17,6 +17,8 @@ export interface StateAccess {
 export interface LockedState extends StateAccess {
   /** Aborted with a StateLostError when another run has taken it over. */
   readonly lost: AbortSignal;
+  /** Of a dead run that had not given it back, for people; undefined otherwise, or where nobody can tell. */
+  readonly takenFrom?: string | undefined;
   release(): Promise<void>;
 }
 
