@@ -13,6 +13,7 @@ import { costOf, type Forecast, forecastMonth, hourlyOf, type PlannedDay, planne
 import { type LivePrices, readPrices } from "./prices.ts";
 import {
   documentedUses,
+  isEndUncertain,
   estimatedUses,
   readClusters,
   runningUses,
@@ -195,7 +196,7 @@ async function pastUses(
       from: dateOf(new Date(month.from.getTime() - 3 * dayMs)),
       to: dateOf(month.to),
       // Its archive is asked where the document does not tell all.
-      isWanted: (cluster) => known.get(cluster)?.servers.every(({ goneAt }) => goneAt !== null) !== true,
+      isWanted: (cluster) => known.get(cluster)?.servers.some(isEndUncertain) !== false,
     });
     const archived = new Map(clusters.map((entry) => [pathOf(entry.identity), entry]));
     const documented = documents.flatMap((document) => {

@@ -2,13 +2,7 @@
 import { Decimal } from "decimal.js";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import { costWithin, type Period, startedHours } from "./billing.ts";
-import type { ServerUse, UsualServers } from "./uses.ts";
-
-/**
- * How long a cluster is still there after its closing time, for the forecast: the services stop, the archive is sealed and
- * verified, everything is removed. Generous: a started hour counts anyway.
- */
-export const removalMinutes = 15;
+import { removalMinutes, type ServerUse, type UsualServers } from "./uses.ts";
 
 /** The time that a day's servers are there when all goes as planned. */
 export interface PlannedDay extends Period {

@@ -88,6 +88,19 @@ test("where the removal may have begun another hour, the most counts and it is s
   assert.equal(costOf(use ? [use] : [], calendarMonth("2026-11")).toFixed(), "0.1731");
 });
 
+test("what was sealed in the evening and is missed in the morning was not there all night", async () => {
+  there = [server(1, "2026-11-20T13:30:00Z")];
+  await at("13:40:00");
+  there = [];
+  await at("2026-11-21T08:00:00Z");
+  const { documents } = await readCostDocuments(store as unknown as ArchiveStore, "dev", () => true);
+  const [use] = documents.flatMap((document) =>
+    documentedUses(document, new Set(), new Date("2026-11-20T16:05:00Z")),
+  );
+  assert.equal(use?.to.toISOString(), "2026-11-20T16:20:00.000Z");
+  assert.match(use.estimate ?? "", /counted until 15 minutes after the seal/);
+});
+
 test("a cluster that nobody saw go counts until its last sign, and a price the API does not name is said", async () => {
   there = [server(1, "2026-11-20T13:30:00Z"), server(2, "2026-11-20T13:31:00Z", "unheard-of")];
   await at("13:40:00");

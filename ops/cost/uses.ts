@@ -12,6 +12,12 @@ import { type Period, type Rate, startedHours } from "./billing.ts";
 import type { CostDocument, CostServer } from "./cost-document.ts";
 import type { LivePrices } from "./prices.ts";
 
+/**
+ * How long a cluster is still there after its seal or its closing time, for estimates and the forecast: everything is
+ * removed. Generous: a started hour counts anyway.
+ */
+export const removalMinutes = 15;
+
 /** One server for the time that it was there; `to` of one that is there is now. */
 export interface ServerUse extends Period {
   /** `<business-date>/<cluster-id>` */
@@ -58,12 +64,12 @@ export function runningUses(
 /**
  * What was there, of a cluster that somebody wrote down.
  * @param running ids of the servers that are there now
- * @param lastSign when the cluster's archive was sealed, if it was: it was still there then
+ * @param sealedAt when the cluster's archive was sealed, if it was: it was still there then
  */
 export function documentedUses(
   document: CostDocument,
   running: ReadonlySet<number>,
-  lastSign: Date | undefined,
+  sealedAt: Date | undefined,
 ): ServerUse[] {
   const cluster = `${document.businessDate}/${document.clusterId}`;
   return document.servers
@@ -71,7 +77,7 @@ export function documentedUses(
     .map((server) => {
       const { name, serverType, location } = server;
       const rate = rateOf(server.price);
-      const { to, estimate } = endOf(server, lastSign);
+      const { to, estimate } = endOf(server, sealedAt);
       return {
         cluster,
         name,
@@ -93,19 +99,31 @@ function rateOf(price: CostServer["price"]): Rate | undefined {
     : { hourly: new Decimal(price.hourly), monthly: new Decimal(price.monthly) };
 }
 
-function endOf(
-  { createdAt, seenAt, goneAt }: CostServer,
-  lastSign: Date | undefined,
-): { to: Date; estimate: string | undefined } {
-  const from = new Date(createdAt);
-  const seen = lastSign !== undefined && lastSign > new Date(seenAt) ? lastSign : new Date(seenAt);
+/** Whether it is not known in which started hour a server went, so that its archive is worth a look. */
+export function isEndUncertain({ createdAt, seenAt, goneAt }: CostServer): boolean {
+  if (goneAt === null) return true;
+  const hoursUntil = (to: string): number => startedHours({ from: new Date(createdAt), to: new Date(to) });
+  return hoursUntil(seenAt) < hoursUntil(goneAt);
+}
+
+function endOf(server: CostServer, sealedAt: Date | undefined): { to: Date; estimate: string | undefined } {
+  const { createdAt, seenAt, goneAt } = server;
+  if (goneAt !== null && !isEndUncertain(server)) return { to: new Date(goneAt), estimate: undefined };
+  const isSealLater = sealedAt !== undefined && sealedAt > new Date(seenAt);
+  const seen = isSealLater ? sealedAt : new Date(seenAt);
   if (goneAt === null) {
     const estimate = `nobody wrote down when it went: counted until ${seen.toISOString()}, the last sign of it`;
     return { to: seen, estimate };
   }
+  // What is sealed is removed at once: who notices it the next morning says nothing about the night.
+  const removed = new Date(seen.getTime() + removalMinutes * 60_000);
+  if (isSealLater && removed < new Date(goneAt)) {
+    const estimate = `it went between ${seen.toISOString()}, its seal, and ${goneAt}: counted until ${removalMinutes} minutes after the seal`;
+    return { to: removed, estimate };
+  }
+  const from = new Date(createdAt);
   const to = new Date(goneAt);
-  const least = startedHours({ from, to: seen });
-  const most = startedHours({ from, to });
+  const [least, most] = [seen, to].map((end) => startedHours({ from, to: end })) as [number, number];
   const estimate =
     least >= most
       ? undefined
