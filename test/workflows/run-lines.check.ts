@@ -220,6 +220,7 @@ test("a close that never came: the guard's look finds it, and its second job clo
   closeAt(minuteFromNow(57));
   await run("trading-day-open", "open", 0);
   // Past its deadline, which is 15 minutes after its end.
+  closeAt(minuteFromNow(-20));
   await endClusterAt(minuteFromNow(-20));
   told.length = 0;
   await run("guard", "look", 1);
