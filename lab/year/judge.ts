@@ -142,21 +142,20 @@ export class Judge {
     this.#find("unexplained-cost", date, what);
   }
 
-  /** In the end, when nothing is there any more: every cluster that was ever opened is sealed. */
-  async demandAllSealed(): Promise<void> {
+  /** In the end: every cluster that was ever opened is sealed, or still there. */
+  async demandAllSealed({ hetzner }: YearWorld): Promise<void> {
     await Promise.all(this.#removed.values());
-    const known = new Set(
-      this.findings.filter(({ kind }) => kind === "unsealed-removed").map(({ what }) => what),
-    );
-    const last = (folder: string): string => folder.split("/").at(-2) ?? "";
-    const clusters = await this.#withArchive("any", "2026-01-01", async ({ store }) => {
+    const there = new Set(hetzner.project.servers().map(({ labels }) => labels["cluster-id"]));
+    const folders = await this.#withArchive("any", "2026-01-01", async ({ store }) => {
       const dates = await store.folders(`${this.#stack}/`);
       return (await Promise.all(dates.map((date) => store.folders(date)))).flat();
     });
-    for (const folder of clusters) {
-      const [clusterId, date] = [last(folder), folder.split("/").at(-3) ?? ""];
-      if ([...known].some((what) => what.includes(clusterId))) continue;
-      await this.#demandSealed(clusterId, date, "everything");
+    for (const folder of folders) {
+      const [clusterId = "", date = ""] = folder.split("/").slice(1, -1).reverse();
+      const isKnown = this.findings.some(
+        ({ kind, what }) => kind === "unsealed-removed" && what.includes(clusterId),
+      );
+      if (!there.has(clusterId) && !isKnown) await this.#demandSealed(clusterId, date, "everything");
     }
   }
 

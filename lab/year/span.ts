@@ -131,7 +131,7 @@ class Span {
     this.#plan(plusDays(last, 1), undefined, [], stock, nightEndsMs);
     await agenda.pass(new Date(midnightAfter(last).getTime() + nightEndsMs + minuteMs), "idle", signal);
     signal.throwIfAborted();
-    await this.#judge.demandAllSealed();
+    await this.#judge.demandAllSealed(this.#world);
     return this.#result(days, price);
   }
 
