@@ -131,8 +131,20 @@ export async function readStatus(args: StatusArguments): Promise<StackStatus> {
         ? undefined
         : admissionsIn(firewall.found?.rules ?? []).filter(({ until }) => until * 1_000 > now.getTime()),
     costToday,
-    problems: [...problems, ...found.map(({ text }) => text), ...silentArchivers(clusters ?? [], now)],
+    problems: [
+      ...problems,
+      ...found.map(({ text }) => text),
+      ...failedSeals(clusters ?? []),
+      ...silentArchivers(clusters ?? [], now),
+    ],
   };
+}
+
+/** Seals that were asked for and did not come about: before the deadline, too, somebody wanted to close. */
+function failedSeals(clusters: readonly ClusterStatus[]): string[] {
+  return clusters.flatMap(({ name, sealProgress }) =>
+    sealProgress?.state === "failed" ? [`The last seal of ${name} failed: ${sealProgress.message}`] : [],
+  );
 }
 
 /** As `trading:schedule` has it where it says nothing. */
