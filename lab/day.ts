@@ -23,14 +23,12 @@ import { lockArchive } from "./parts.ts";
 import { installObjectStore } from "./objectstore/index.ts";
 import { checkPrerequisites } from "./prerequisites.ts";
 import { ProcessRegistry } from "./processes.ts";
+import { sameSignalMs } from "../ops/run.ts";
 import { createSession, FeedError, type Session } from "./session/index.ts";
 import { startWorkloads, type Workloads } from "./workloads/index.ts";
 
 /** The gate waits this long for the seal: longer than the archiver waits for the drain, so that its reason is heard. */
 const gateTimeoutSeconds = "420";
-
-/** One Ctrl-C reaches this process twice: from the terminal, and passed on by npm. */
-const sameSignalMs = 500;
 
 /** What exists of a day so far. Each field is filled as its part comes up. */
 export interface Day {

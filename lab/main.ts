@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { labDirectories } from "./directories.ts";
 import { describeError, exitCodes, LabError } from "./errors.ts";
 import { hetznerArguments, hetznerUsage, readHetznerOptions } from "./hetzner/options.ts";
+import { sameSignalMs } from "../ops/run.ts";
 import { type PartName, partNames, type PartOptions, startPart } from "./parts.ts";
 import { checkPrerequisites } from "./prerequisites.ts";
 import { ProcessRegistry } from "./processes.ts";
@@ -78,14 +79,19 @@ async function main(): Promise<number> {
     console.log(usage);
     return exitCodes.ok;
   }
-  // Listening from the start: a signal while the part is still starting ends it as soon as it can be ended.
-  const signalled = new Promise<NodeJS.Signals>((resolve) => {
-    process.once("SIGINT", resolve);
-    process.once("SIGTERM", resolve);
-    process.once("SIGHUP", resolve);
-  });
   mkdirSync(labDirectories.root, { recursive: true });
   const registry = new ProcessRegistry(labDirectories.processes);
+  // Listening from the start: a signal while the part is still starting ends it as soon as it can be ended.
+  const signalled = new Promise<NodeJS.Signals>((resolve) => {
+    let firstAt: number | undefined;
+    const interrupt = (signal: NodeJS.Signals): void => {
+      firstAt ??= performance.now();
+      resolve(signal);
+      if (performance.now() - firstAt < sameSignalMs) return;
+      void registry.close(0).finally(() => process.exit(exitCodes.interrupted));
+    };
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, interrupt);
+  });
   const ended = await registry.endLeftovers();
   if (ended.length > 0) console.error(`Ended what a killed run left behind: ${ended.join(", ")}`);
   if (parsed.part === "kafka" || parsed.part === "s3") await checkPrerequisites();

@@ -55,3 +55,21 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     });
     assert.match(plain.told, /\ninterrupted\n$/);
   });
+
+test("the same signal twice at once, as npm passes it on, is one; a later one ends at once", async (t) => {
+  const exit = t.mock.method(process, "exit", () => undefined);
+  const now = t.mock.method(performance, "now", () => 10_000);
+  await play((run) => {
+    process.emit("SIGINT", "SIGINT");
+    now.mock.mockImplementation(() => 10_010);
+    process.emit("SIGINT", "SIGINT");
+    assert.equal(exit.mock.callCount(), 0);
+    now.mock.mockImplementation(() => 12_000);
+    process.emit("SIGINT", "SIGINT");
+    assert.deepEqual(
+      exit.mock.calls.map(({ arguments: args }) => args),
+      [[exitCodes.interrupted]],
+    );
+    return Promise.reject(run.signal.reason as Error);
+  });
+});

@@ -31,6 +31,11 @@ export interface Run {
 
 /** Ctrl-C, what ends a CI job, a terminal that was closed. */
 const interrupts = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/**
+ * A second signal within this time (ms) is the first one: a terminal and a shell signal npm and the command, and npm passes
+ * on to the command what it got.
+ */
+export const sameSignalMs = 500;
 /** Work that takes longer shows how far it is, this often. */
 const progressEveryMs = 2_000;
 /** The same in a log that somebody reads afterwards, at most. */
@@ -53,8 +58,13 @@ export function runs<Args extends unknown[]>(
 ): (...args: Args) => Promise<void> {
   return async (...args) => {
     const abort = new AbortController();
+    let interruptedAt = 0;
     const interrupt = (signal: NodeJS.Signals): void => {
-      if (abort.signal.aborted) process.exit(exitCodes.interrupted);
+      if (abort.signal.aborted) {
+        if (performance.now() - interruptedAt >= sameSignalMs) process.exit(exitCodes.interrupted);
+        return;
+      }
+      interruptedAt = performance.now();
       process.stderr.write(`\n${signal}: stopping; once more ends at once\n`);
       abort.abort(new Error(`interrupted by ${signal}`));
       setTimeout(() => process.exit(exitCodes.interrupted), interruptGraceMs).unref();
