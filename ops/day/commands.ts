@@ -3,7 +3,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type Calendar, openCalendar } from "../calendar/calendar.ts";
 import type { Cleared } from "../cluster/clear.ts";
 import { type ClusterParts, openParts } from "../cluster/parts.ts";
-import { exitCodes } from "../exit-codes.ts";
+import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { namedStackOption } from "../hetzner/settings.ts";
 import { type HeartbeatJob, type Notifier, openNotifier } from "../notify/notifier.ts";
 import { type Run, runs } from "../run.ts";
@@ -61,7 +61,7 @@ export function registerOpen(program: Command): void {
     .addHelpText("after", environmentHelp)
     .addHelpText(
       "after",
-      "\nExit code 1: it is not up, or it is up and cannot trade, and the message says why and what stays; 3: a cluster that may hold data is in the way.",
+      "\nExit code 1: it is not up, or it is up and cannot trade, and the message says why and what stays; or, with --scheduled, the day is over and was missed. 3: a cluster that may hold data is in the way.",
     )
     .action(
       runs(async (run, options: OpenCommandOptions) => {
@@ -77,9 +77,14 @@ export function registerOpen(program: Command): void {
           }),
         );
         run.print(options.json ? JSON.stringify(result) : printOpened(result));
-        return exitCodes.ok;
+        return exitCodeOf(result);
       }),
     );
+}
+
+/** A day that was missed is a failure: a job's exit code may be all that somebody sees. */
+export function exitCodeOf({ outcome }: Pick<OpenDayResult, "outcome">): ExitCode {
+  return outcome === "missed" || outcome === "not-known" ? exitCodes.failed : exitCodes.ok;
 }
 
 /** Adds the command. */

@@ -3,10 +3,10 @@
  * already, the wait for its canaries, the clocks, the positions, and telling people. It may be killed anywhere and run again.
  */
 import type { TradingReady } from "../../services/archive/documents.ts";
-import { ArchiveStoreError } from "../../services/archive/store.ts";
 import { newYorkDate } from "../../services/core/exchange-calendar.ts";
 import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
+import { plusDays } from "../calendar/zoned-time.ts";
 import { closeCluster, type CloseResult } from "../cluster/close.ts";
 import { clusterName } from "../cluster/leftovers.ts";
 import { findLabelled } from "../cluster/labelled.ts";
@@ -22,6 +22,7 @@ import {
   clusterClockProblems,
   readClocks,
 } from "./clocks.ts";
+import { findClosedEarly, hadCluster } from "./day-clusters.ts";
 import { describeTradingDay } from "./trading-hours.ts";
 import { findOpenedCluster } from "./opened-cluster.ts";
 import { compareOvernight } from "./overnight.ts";
@@ -36,7 +37,7 @@ export interface OpenDayOptions {
   /** Run by a machine: begins when the calendar says, and not on other days. Default: false, at once. */
   scheduled?: boolean;
   /** Asked when `scheduled`, unless `tradingDay` is given. */
-  calendar?: Pick<Calendar, "dayAt" | "nextDay">;
+  calendar?: Pick<Calendar, "dayAt" | "dayOf" | "nextDay">;
   /** The day to open, when it is known already. */
   tradingDay?: TradingDay;
   /** Longest time before `beginsAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 4 h. */
@@ -57,8 +58,19 @@ export interface OpenDayOptions {
 
 /** What opening a day came to, when it did not fail. */
 export interface OpenDayResult {
-  /** The last three: nothing was done, and nothing was to be done. */
-  outcome: "opened" | "already-open" | "no-trading-day" | "too-early" | "too-late";
+  /**
+   * From the third one on nothing was done. `closed-early`: a person has closed the day's cluster. `too-late`: the day is over, and
+   * had a cluster; `missed`: it had none; `not-known`: the bucket could not tell. The last two are failures, and people were told.
+   */
+  outcome:
+    | "opened"
+    | "already-open"
+    | "no-trading-day"
+    | "closed-early"
+    | "too-early"
+    | "too-late"
+    | "missed"
+    | "not-known";
   /** For people: one sentence. */
   word: string;
   stack: string;
@@ -79,6 +91,14 @@ export interface OpenDayResult {
 const hourMs = 3_600_000;
 const defaults = { mostWaitMs: 4 * hourMs, readyTimeoutMs: 600_000 };
 
+/** What the dead-man's switch hears of as well done. */
+const wellDone: readonly OpenDayResult["outcome"][] = [
+  "opened",
+  "already-open",
+  "no-trading-day",
+  "closed-early",
+];
+
 /**
  * Opens the day.
  * @throws NotReadyError when the cluster is up and cannot trade; what openCluster and closeCluster throw; TypeError when it
@@ -90,9 +110,7 @@ export async function openDay(parts: ClusterParts, options: OpenDayOptions): Pro
     timeline === undefined ? parts : { ...parts, engine: recordedEngine(parts.engine, timeline) };
   try {
     const result = await open(recorded, options);
-    const { outcome } = result;
-    if (outcome === "opened" || outcome === "already-open" || outcome === "no-trading-day")
-      await notifier.beat("open");
+    if (wellDone.includes(result.outcome)) await notifier.beat("open");
     return result;
   } catch (error) {
     if (!parts.signal.aborted) await tellFailure(parts, options, error);
@@ -110,6 +128,19 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
     reporter.note(`trading day ${describeTradingDay(day)}`);
   }
   const closedBefore = day === undefined ? null : await closeFormer(parts, day);
+  const closedEarly =
+    options.scheduled === true && day !== undefined ? await findClosedEarly(parts, day) : undefined;
+  if (day !== undefined && closedEarly !== undefined) {
+    const { name, endedAt } = closedEarly;
+    return {
+      ...nothingDone(parts, day),
+      outcome: "closed-early",
+      word:
+        `${day.date} was closed before its time, so it stays closed: ${name} ended at ${endedAt.toISOString()}. ` +
+        `To open it again: npm run --silent trading -- open --stack ${stack}`,
+      closedBefore,
+    };
+  }
   const before = closedBefore === null ? await findOpenedCluster(parts) : undefined;
   if (before !== undefined) {
     const ready = await readReadiness(parts, before.cluster);
@@ -221,23 +252,17 @@ async function dayOf(
   parts: ClusterParts,
   options: OpenDayOptions,
 ): Promise<TradingDay | OpenDayResult | undefined> {
-  const { scheduled = false, calendar, tradingDay, mostWaitMs = defaults.mostWaitMs, notifier } = options;
+  const { scheduled = false, calendar, tradingDay, mostWaitMs = defaults.mostWaitMs } = options;
   if (!scheduled) return tradingDay;
-  const { now, stack } = parts;
-  const moment = now();
+  const moment = parts.now();
   const day = tradingDay ?? (await calendar?.dayAt(moment)) ?? (await calendar?.nextDay(moment));
   if (day === undefined)
     throw new TypeError("openDay: scheduled without a calendar and without a tradingDay");
-  if (moment >= day.closesAt) {
-    const word = `too late to open ${day.date}: it closes at ${day.closesAt.toISOString()}, and it is ${moment.toISOString()}`;
-    if (!(await wasOpened(parts, day))) {
-      await notifier.tell({ kind: "not-opened", stack, cluster: null, text: word, at: moment.toISOString() });
-      await notifier.beat("open", "fail");
-    }
-    return { ...nothingDone(parts, day), outcome: "too-late", word };
-  }
+  if (moment >= day.closesAt) return tooLate(parts, options, day);
   const early = day.beginsAt.getTime() - moment.getTime();
   if (early <= mostWaitMs) return day;
+  const over = await dayThatIsOver(options, moment);
+  if (over !== undefined) return tooLate(parts, options, over);
   const isToday = newYorkDate(moment) === day.date;
   return {
     ...nothingDone(parts, day),
@@ -246,14 +271,42 @@ async function dayOf(
   };
 }
 
-/** Whether the day had a cluster, as the bucket tells; nobody need hear of a run that comes after it. */
-async function wasOpened({ archiveStore, stack }: ClusterParts, { date }: TradingDay): Promise<boolean> {
-  try {
-    return (await archiveStore.folders(`${stack}/${date}/`)).length > 0;
-  } catch (error) {
-    if (error instanceof ArchiveStoreError) return false;
-    throw error;
+/** The trading day whose end and deadline this date has seen: a run that comes after them came for it. */
+async function dayThatIsOver({ calendar }: OpenDayOptions, moment: Date): Promise<TradingDay | undefined> {
+  const today = newYorkDate(moment);
+  // One that opens in the evening ends on the date after its own.
+  for (const date of [today, plusDays(today, -1)]) {
+    const day = await calendar?.dayOf(date);
+    if (day !== undefined && day.closesAt <= moment && newYorkDate(day.deadline) === today) return day;
   }
+  return undefined;
+}
+
+/** The day is over: was it missed? People are told, but nobody need hear of a run that comes after a day that was opened. */
+async function tooLate(
+  parts: ClusterParts,
+  { notifier }: OpenDayOptions,
+  day: TradingDay,
+): Promise<OpenDayResult> {
+  const { stack, now } = parts;
+  const at = now().toISOString();
+  const late = `too late to open ${day.date}: it closed at ${day.closesAt.toISOString()}, and it is ${at}`;
+  const found = await hadCluster(parts, day);
+  if (found === true)
+    return { ...nothingDone(parts, day), outcome: "too-late", word: `${late}; it had a cluster` };
+  const isMissed = found === false;
+  const word = isMissed
+    ? `${late}. It was missed: nothing was opened for it`
+    : `${late}. Whether it was opened could not be looked up: ${found.message}`;
+  await notifier.tell({
+    kind: isMissed ? "not-opened" : "failed",
+    stack,
+    cluster: null,
+    text: word,
+    at,
+  });
+  await notifier.beat("open", "fail");
+  return { ...nothingDone(parts, day), outcome: isMissed ? "missed" : "not-known", word };
 }
 
 function notReadyReason(error: unknown, stack: string, cluster: StackCluster): string {

@@ -1,31 +1,36 @@
 /** When a day is opened and closed, and who is told; with clusters it is played in test/infrastructure/day.check.ts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { ArchiveStore } from "../../services/archive/store.ts";
+import { type Manifest, manifestChecksum } from "../../services/archive/documents.ts";
+import { documents } from "../../services/archive/layout.ts";
+import { type ArchiveStore, ArchiveUnreachableError } from "../../services/archive/store.ts";
 import { MemoryStore } from "../../services/archive/memory-store.ts";
+import { calendarOf } from "../calendar/calendar.ts";
+import { storedRules } from "../calendar/stored-rules.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
 import { StackLockedError } from "../engine/stack-engine.ts";
 import type { Notice } from "../notify/notifier.ts";
 import { closeDay } from "./close-day.ts";
+import { exitCodeOf } from "./commands.ts";
 import { openDay } from "./open-day.ts";
 import { inWords, waitUntil } from "./waiting.ts";
 
-/** A winter's Tuesday of dev. */
-const day: TradingDay = {
-  date: "2025-01-14",
-  bell: new Date("2025-01-14T14:30:00Z"),
-  bellClose: new Date("2025-01-14T21:00:00Z"),
-  closesEarly: false,
-  beginsAt: new Date("2025-01-14T13:30:00Z"),
-  opensAt: new Date("2025-01-14T14:00:00Z"),
-  closesAt: new Date("2025-01-14T16:00:00Z"),
-  deadline: new Date("2025-01-14T17:30:00Z"),
-};
-const calendar = {
-  dayAt: async (now: Date) => (now >= day.beginsAt && now <= day.deadline ? day : undefined),
-  nextDay: async () => day,
-};
+/** As dev has it. */
+const calendar = calendarOf(
+  {
+    open: "09:00",
+    timeZone: "America/New_York",
+    mostDaysPerMonth: 22,
+    leadMinutes: 30,
+    earlyCloseMarginMinutes: 120,
+    deadlineMinutes: 90,
+    openHours: 2,
+  },
+  storedRules,
+);
+/** A winter's Tuesday: from 14:00 to 16:00 UTC, begun at 13:30, with its deadline at 17:30. */
+const day = (await calendar.dayOf("2025-01-14")) as TradingDay;
 
 /** Parts without a cluster, whose engine is in use elsewhere: what gets as far as it fails. */
 function play(moment: string) {
@@ -56,9 +61,23 @@ function play(moment: string) {
   return { parts, options, notices, beats, lines, archiveStore };
 }
 
+/** One server of dev, as the API has it. @param created default: an hour before its end */
+function serverUntil(expiresAt: Date, created = new Date(expiresAt.getTime() - 3_600_000)) {
+  return {
+    id: 1,
+    name: "dev-kafka-0",
+    labels: { "expires-at": String(expiresAt.getTime() / 1_000) },
+    created: created.toISOString(),
+    server_type: { name: "cpx32" },
+    location: { name: "fsn1" },
+    public_net: { ipv4: null },
+    status: "running",
+  };
+}
+
 test("open on no trading day, and long before the day begins: a word, and nobody is told", async () => {
   for (const [moment, outcome, word] of [
-    ["2025-01-12T13:30:00Z", "no-trading-day", /^no trading day now: the next is 2025-01-14, open from/],
+    ["2025-01-12T13:30:00Z", "no-trading-day", /^no trading day now: the next is 2025-01-13, open from/],
     ["2025-01-14T09:00:00Z", "too-early", /^too early to open 2025-01-14[^]*it begins in 4 h 30 min$/],
   ] as const) {
     const { parts, options, notices, beats } = play(moment);
@@ -69,14 +88,122 @@ test("open on no trading day, and long before the day begins: a word, and nobody
   }
 });
 
-test("open after the day's end: people are told that it was not opened, unless it had been", async () => {
-  const { parts, options, notices, beats, archiveStore } = play("2025-01-14T16:00:00Z");
-  const result = await openDay(parts, options);
-  assert.equal(result.outcome, "too-late");
-  assert.deepEqual([notices.map(({ kind }) => kind), beats], [["not-opened"], ["open fail"]]);
-  await archiveStore.putJson("dev/2025-01-14/A/opened.json", {});
-  assert.equal((await openDay(parts, options)).outcome, "too-late");
-  assert.deepEqual([notices.length, beats.length], [1, 1]);
+/** A cluster of the day, opened; its end, if it has one, by a seal or by a person's word. */
+async function archived(store: MemoryStore, { sealedAt, lostAt }: { sealedAt?: string; lostAt?: string }) {
+  const identity = { stack: "dev", businessDate: day.date, clusterId: "A" };
+  const archive = store.archive(identity);
+  const kafkaClusterId = "made-up";
+  await archive.write(documents.opened, {
+    ...identity,
+    kafkaClusterId,
+    openedAt: "2025-01-14T13:40:00.000Z",
+  });
+  if (sealedAt !== undefined) {
+    const manifest: Omit<Manifest, "checksum"> = {
+      format: 2,
+      ...identity,
+      kafkaClusterId,
+      generation: 1,
+      requestId: "r",
+      sealedAt,
+      versions: {},
+      topics: [],
+      groups: [],
+      totals: { topics: 0, partitions: 0, objects: 0, records: 0, bytes: 0 },
+      evidence: [],
+      carryOver: null,
+      losses: [],
+    };
+    await archive.write(documents.manifest, { ...manifest, checksum: manifestChecksum(manifest) });
+  }
+  if (lostAt !== undefined)
+    await archive.write(documents.dataLossOverride, { overriddenAt: lostAt, by: "somebody" });
+}
+
+for (const [name, moment] of [
+  ["its end", "2025-01-14T16:00:00Z"],
+  ["its deadline", "2025-01-14T17:31:00Z"],
+] as const) {
+  test(`open after the day and ${name}: people are told that it was missed, unless it had been opened`, async () => {
+    const { parts, options, notices, beats, archiveStore } = play(moment);
+    const missed = await openDay(parts, options);
+    assert.equal(missed.outcome, "missed");
+    assert.match(missed.word, /^too late to open 2025-01-14: .*It was missed/);
+    assert.equal(exitCodeOf(missed), 1);
+    assert.deepEqual([notices.map(({ kind }) => kind), beats], [["not-opened"], ["open fail"]]);
+    await archived(archiveStore, { sealedAt: "2025-01-14T14:00:00.000Z" });
+    assert.equal((await openDay(parts, options)).outcome, "missed", "what ended before the day");
+    for (const end of [{ sealedAt: "2025-01-14T15:00:00.000Z" }, {}]) {
+      archiveStore.objects.clear();
+      await archived(archiveStore, end);
+      const late = await openDay(parts, options);
+      assert.deepEqual([late.outcome, exitCodeOf(late)], ["too-late", 0]);
+    }
+    assert.deepEqual([notices.length, beats.length], [2, 2]);
+  });
+}
+
+test("open after the day's end, and the bucket is away: nobody is told that it was missed", async () => {
+  const { parts, options, notices, beats } = play("2025-01-14T16:00:00Z");
+  const folders = () => Promise.reject(new ArchiveUnreachableError("the bucket does not answer"));
+  const result = await openDay({ ...parts, archiveStore: { folders } as unknown as ArchiveStore }, options);
+  assert.deepEqual([result.outcome, exitCodeOf(result)], ["not-known", 1]);
+  assert.match(result.word, /could not be looked up: the bucket does not answer$/);
+  assert.deepEqual([notices.map(({ kind }) => kind), beats], [["failed"], ["open fail"]]);
+});
+
+test("the night after a trading day is no trading day's", async () => {
+  const { parts, options, notices } = play("2025-01-15T05:30:00Z");
+  assert.equal((await openDay(parts, options)).outcome, "too-early");
+  assert.deepEqual(notices, []);
+});
+
+test("open leaves a day that a person has closed early; without --scheduled it opens it", async () => {
+  for (const end of [
+    { sealedAt: "2025-01-14T14:30:00.000Z" },
+    { sealedAt: "2025-01-14T13:40:00.000Z" },
+    { lostAt: "2025-01-14T14:30:00.000Z" },
+  ]) {
+    const { parts, options, notices, beats, archiveStore } = play("2025-01-14T14:37:00Z");
+    // Gets as far as its engine.
+    const engine = {
+      ...parts.engine,
+      settle: () => Promise.reject(new StackLockedError("in use")),
+      state: () => Promise.resolve(undefined),
+    } as unknown as ClusterParts["engine"];
+    await archived(archiveStore, end);
+    const left = await openDay({ ...parts, engine }, options);
+    assert.equal(left.outcome, "closed-early");
+    assert.match(
+      left.word,
+      /^2025-01-14 was closed before its time.*dev\/2025-01-14\/A ended at 2025-01-14T1/,
+    );
+    assert.deepEqual([exitCodeOf(left), notices, beats], [0, [], ["open success"]]);
+    await assert.rejects(openDay({ ...parts, engine }, { ...options, scheduled: false }), StackLockedError);
+  }
+});
+
+test("open goes on where nobody closed the day: what ended before it, never opened, or is still there", async () => {
+  const server = { list: async (kind: string) => (kind === "servers" ? [serverUntil(day.closesAt)] : []) };
+  for (const [name, end, client] of [
+    ["before the day", { sealedAt: "2025-01-11T18:00:00.000Z" }, undefined],
+    ["never opened", undefined, undefined],
+    ["still there", { sealedAt: "2025-01-14T14:30:00.000Z" }, server],
+  ] as const) {
+    const { parts, options, archiveStore } = play("2025-01-14T14:37:00Z");
+    const engine = {
+      ...parts.engine,
+      settle: () => Promise.reject(new StackLockedError("in use")),
+      state: () => Promise.resolve(undefined),
+    } as unknown as ClusterParts["engine"];
+    if (end !== undefined) await archived(archiveStore, end);
+    const begun = {
+      ...parts,
+      engine,
+      ...(client && { client: client as unknown as ClusterParts["client"] }),
+    };
+    await assert.rejects(openDay(begun, options), StackLockedError, name);
+  }
 });
 
 test("open waits until the day begins, then works; what fails is told once, with a beat that says so", async () => {
@@ -108,19 +235,10 @@ test("close waits for the end of the running day; earlier than that it ends with
 
 test("outside of a trading day a scheduled close leaves what a person has opened until its end", async () => {
   const { parts, options, notices, beats } = play("2025-01-14T19:00:00Z");
-  const server = (expiresAt: string) => ({
-    id: 1,
-    name: "dev-kafka-0",
-    labels: { "expires-at": String(Date.parse(expiresAt) / 1_000) },
-    server_type: { name: "cpx32" },
-    location: { name: "fsn1" },
-    public_net: { ipv4: null },
-    status: "running",
-  });
   const withServer = (expiresAt: string) => ({
     ...parts,
     client: {
-      list: async (kind: string) => (kind === "servers" ? [server(expiresAt)] : []),
+      list: async (kind: string) => (kind === "servers" ? [serverUntil(new Date(expiresAt))] : []),
     } as unknown as ClusterParts["client"],
   });
   const result = await closeDay(withServer("2025-01-14T20:30:00Z"), options);

@@ -81,6 +81,11 @@ function entry(changes: Partial<ClusterEntry> = {}): ClusterEntry {
   };
 }
 
+function sealed(sealedAt: Date): ClusterEntry {
+  const manifest = { sealedAt: sealedAt.toISOString() } as ClusterEntry["manifest"];
+  return entry({ state: "sealed", manifest });
+}
+
 function find(now: Date, changes: Partial<Sight>): Finding[] {
   return findingsOf(
     { stack: "dev", now, day, clusters: [], archived: [], blind: [], ...changes },
@@ -148,7 +153,18 @@ describe("what should be open", () => {
   test("what somebody closes, or has closed and sealed, before its time is none", () => {
     const clusters = [cluster({ isSealRequested: true, ready: { ...ready, ready: false } })];
     assert.deepEqual(kinds(at("15:00"), { clusters, archived: [entry()] }), []);
-    assert.deepEqual(kinds(at("15:00"), { archived: [entry({ state: "sealed" })] }), []);
+    assert.deepEqual(kinds(at("15:00"), { archived: [sealed(at("14:30"))] }), []);
+    const override = { overriddenAt: at("14:30").toISOString(), by: "somebody" };
+    assert.deepEqual(kinds(at("15:00"), { archived: [entry({ override })] }), []);
+  });
+
+  test("a cluster of the same date that ended before the day did not open it", () => {
+    for (const end of [new Date("2026-11-14T18:00:00Z"), at("14:00")]) {
+      assert.deepEqual(kinds(at("15:00"), { archived: [sealed(end)] }), ["not-opened"]);
+      const override = { overriddenAt: end.toISOString(), by: "somebody" };
+      assert.deepEqual(kinds(at("15:00"), { archived: [entry({ override })] }), ["not-opened"]);
+    }
+    assert.deepEqual(kinds(at("15:00"), { archived: [sealed(at("10:00")), sealed(at("14:30"))] }), []);
   });
 });
 

@@ -1,6 +1,7 @@
 /** What is wrong in what the guard sees. Pure. */
 import { describeResource } from "../cluster/labelled.ts";
 import { isControlPlane } from "../cluster/removal.ts";
+import { endedAfter } from "../day/day-clusters.ts";
 import { inWords } from "../day/waiting.ts";
 import { closingTimeOf } from "../leaks/cluster-there.ts";
 import type { NoticeKind } from "../notify/notifier.ts";
@@ -78,10 +79,7 @@ function notOpenedOf(sight: Sight): Finding[] {
   );
   if (open === undefined) {
     // Somebody has closed the day early: that was told when it was done.
-    const wasClosed = archived?.some(
-      ({ identity, state }) => identity.businessDate === day.date && state === "sealed",
-    );
-    if (wasClosed === true) return [];
+    if (endedAfter(archived ?? [], day.date, day.opensAt) !== undefined) return [];
     return [finding(`No cluster is there. To open it: ${run("open", stack)}`)];
   }
   const off = open.resources.filter(({ isOff }) => isOff);
