@@ -14,6 +14,7 @@ import type { ClusterParts } from "../cluster/parts.ts";
 import { recordCost } from "../cost/record.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { RefusedError } from "../run.ts";
+import { tellCutOff } from "./cut-off.ts";
 import { describeTradingDay } from "./trading-hours.ts";
 import { type ClusterCost, costOfClusters } from "./day-cost.ts";
 import { recordedEngine, type Timeline } from "./timeline.ts";
@@ -71,7 +72,7 @@ const defaultMostWaitMs = 4 * hourMs;
 
 /**
  * Closes the day.
- * @throws what closeCluster throws; people are told of it, but for an interruption.
+ * @throws what closeCluster throws; people are told of it, of an interruption when it is scheduled.
  */
 export async function closeDay(parts: ClusterParts, options: CloseDayOptions): Promise<CloseDayResult> {
   const { timeline, notifier } = options;
@@ -84,6 +85,7 @@ export async function closeDay(parts: ClusterParts, options: CloseDayOptions): P
     return result;
   } catch (error) {
     if (!parts.signal.aborted) await tellFailure(parts, options, error);
+    else if (options.scheduled === true) await tellCutOff(parts, notifier, "close", error);
     throw error;
   }
 }
@@ -92,6 +94,10 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
   const { stack, now, reporter } = parts;
   const { notifier, pause = realPause, mostWaitMs = defaultMostWaitMs } = options;
   const day = await dayOf(parts, options);
+  if (options.scheduled === true && (day === undefined || now() > day.closesAt)) {
+    const word = await notDue(parts, day);
+    if (word !== undefined) return { ...nothing(stack, day), outcome: "not-due", word };
+  }
   if (day !== undefined) {
     const left = day.closesAt.getTime() - now().getTime();
     if (left > mostWaitMs) {
@@ -100,9 +106,6 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     }
     await waitUntil(parts, day.closesAt, `the time to close ${day.date}`, pause);
     reporter.note(`closing trading day ${describeTradingDay(day)}`);
-  } else if (options.scheduled === true) {
-    const word = await notDue(parts);
-    if (word !== undefined) return { ...nothing(stack, undefined), outcome: "not-due", word };
   }
   const there = await recordCost(parts);
   // What a close that failed has removed costs no more either.
@@ -142,16 +145,22 @@ async function dayOf({ now }: ClusterParts, options: CloseDayOptions): Promise<T
 }
 
 /**
- * Outside of the stack's hours a person may have opened it: what is there stays until the end that it was given.
+ * Outside of the stack's hours a person may have opened it: what is there stays until the end that it was given. While a day is
+ * being closed that is only what was created after its end.
  * @returns undefined when that has come, or nothing is there
  */
-async function notDue({ client, stack, now }: ClusterParts): Promise<string | undefined> {
-  const ends = (await findLabelled(client, stack))
+async function notDue(
+  { client, stack, now }: ClusterParts,
+  day: TradingDay | undefined,
+): Promise<string | undefined> {
+  const there = await findLabelled(client, stack);
+  if (day !== undefined && there.some(({ created }) => new Date(created) <= day.closesAt)) return undefined;
+  const ends = there
     .map(({ labels }) => Number(labels["expires-at"]) * 1_000)
     .filter((end) => end > now().getTime());
   if (ends.length === 0) return undefined;
   const end = new Date(Math.max(...ends)).toISOString();
-  return `no trading day goes on, and what is there of stack ${stack} has time until ${end}: it was opened by hand`;
+  return `no trading day is open, and what is there of stack ${stack} has time until ${end}: it was opened by hand`;
 }
 
 function nothing(stack: string, day: TradingDay | undefined): Omit<CloseDayResult, "outcome" | "word"> {

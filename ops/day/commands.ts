@@ -8,6 +8,7 @@ import { namedStackOption } from "../hetzner/settings.ts";
 import { type HeartbeatJob, type Notifier, openNotifier } from "../notify/notifier.ts";
 import { type Run, runs } from "../run.ts";
 import { closeDay, type CloseDayResult } from "./close-day.ts";
+import { tellCutOff } from "./cut-off.ts";
 import { openDay, type OpenDayResult } from "./open-day.ts";
 import { writeDayReport } from "./report.ts";
 import { Timeline } from "./timeline.ts";
@@ -166,7 +167,8 @@ async function withParts<Result extends OpenDayResult | CloseDayResult>(
   try {
     const begun = await begin(run, options, now).catch(async (failure: unknown) => {
       // Nobody else would tell: the work has not begun.
-      await tellNotBegun(notifier, job, stack, failure, signal);
+      if (!signal.aborted) await tellNotBegun(notifier, job, stack, failure);
+      else if (options.scheduled === true) await tellCutOff({ stack, now, signal }, notifier, job, failure);
       throw failure;
     });
     try {
@@ -227,9 +229,7 @@ async function tellNotBegun(
   job: HeartbeatJob,
   stack: string,
   failure: unknown,
-  signal: AbortSignal,
 ): Promise<void> {
-  if (signal.aborted) return;
   const text = `${job} could not begin: ${failure instanceof Error ? failure.message : String(failure)}`;
   await notifier.tell({ kind: "failed", stack, cluster: null, text, at: new Date().toISOString() });
   await notifier.beat(job, "fail");

@@ -22,6 +22,7 @@ import {
   clusterClockProblems,
   readClocks,
 } from "./clocks.ts";
+import { tellCutOff } from "./cut-off.ts";
 import { findClosedEarly, hadCluster } from "./day-clusters.ts";
 import { describeTradingDay } from "./trading-hours.ts";
 import { findOpenedCluster } from "./opened-cluster.ts";
@@ -102,7 +103,7 @@ const wellDone: readonly OpenDayResult["outcome"][] = [
 /**
  * Opens the day.
  * @throws NotReadyError when the cluster is up and cannot trade; what openCluster and closeCluster throw; TypeError when it
- *   is scheduled without a calendar. People are told of each but of an interruption.
+ *   is scheduled without a calendar. People are told of each; of an interruption when it is scheduled.
  */
 export async function openDay(parts: ClusterParts, options: OpenDayOptions): Promise<OpenDayResult> {
   const { timeline, notifier } = options;
@@ -114,6 +115,7 @@ export async function openDay(parts: ClusterParts, options: OpenDayOptions): Pro
     return result;
   } catch (error) {
     if (!parts.signal.aborted) await tellFailure(parts, options, error);
+    else if (options.scheduled === true) await tellCutOff(parts, notifier, "open", error);
     throw error;
   }
 }

@@ -249,15 +249,63 @@ test("outside of a trading day a scheduled close leaves what a person has opened
   await assert.rejects(closeDay(over, options), "what is over is closed, or the attempt fails");
 });
 
-test("without a schedule there is nothing to wait for, and nobody hears of an interruption", async () => {
-  const { parts, options, notices } = play("2025-01-14T09:00:00Z");
+test("a cluster that a person opened after the day's end is left until its own end, the day's own one is not", async () => {
+  const { parts, options, notices, beats } = play("2025-01-14T16:17:00Z");
+  const withServer = (created: string, expiresAt = "2025-01-14T18:10:00Z") => ({
+    ...parts,
+    client: {
+      list: async (kind: string) =>
+        kind === "servers" ? [serverUntil(new Date(expiresAt), new Date(created))] : [],
+    } as unknown as ClusterParts["client"],
+  });
+  const result = await closeDay(withServer("2025-01-14T16:10:00Z"), options);
+  assert.equal(result.outcome, "not-due");
+  assert.match(result.word, /has time until 2025-01-14T18:10:00\.000Z/);
+  assert.deepEqual([notices, beats], [[], []]);
+  for (const [created, expiresAt] of [
+    ["2025-01-14T13:40:00Z", "2025-01-14T18:10:00Z"],
+    ["2025-01-14T16:10:00Z", "2025-01-14T16:15:00Z"],
+  ] as const)
+    await assert.rejects(
+      closeDay(withServer(created, expiresAt), options),
+      "it is closed, or the attempt fails",
+    );
+  await assert.rejects(
+    closeDay(withServer("2025-01-14T16:10:00Z"), { ...options, tradingDay: day, scheduled: false }),
+    "a person closes at once",
+  );
+});
+
+test("a person hears of an interruption from the terminal, and nothing is waited for without a schedule", async () => {
+  const { parts, options, notices, beats } = play("2025-01-14T09:00:00Z");
   const stop = new AbortController();
   stop.abort(new Error("interrupted by SIGTERM"));
   const stopped = { ...parts, signal: stop.signal };
   await assert.rejects(closeDay(stopped, { ...options, scheduled: false }), StackLockedError);
   await assert.rejects(openDay(stopped, { ...options, scheduled: false }), StackLockedError);
   assert.deepEqual(parts.now(), new Date("2025-01-14T09:00:00Z"));
-  assert.deepEqual(notices, []);
+  assert.deepEqual([notices, beats], [[], []]);
+});
+
+test("a scheduled run that is interrupted tells it once, with a beat that says so, and asks nothing more", async () => {
+  for (const [job, work] of [
+    ["open", openDay],
+    ["close", closeDay],
+  ] as const) {
+    const { parts, options, notices, beats } = play("2025-01-14T13:00:00Z");
+    const stop = new AbortController();
+    const asked = () => assert.fail("whoever ends a job does not wait");
+    const stopped = {
+      ...parts,
+      signal: stop.signal,
+      archiveStore: { folders: asked, get: asked } as unknown as ArchiveStore,
+      client: { list: asked } as unknown as ClusterParts["client"],
+    };
+    const pause = async () => stop.abort(new Error("interrupted by SIGTERM"));
+    await assert.rejects(work(stopped, { ...options, tradingDay: day, pause }), /interrupted by SIGTERM/);
+    assert.deepEqual([notices.map(({ kind }) => kind), beats], [["failed"], [`${job} fail`]]);
+    assert.match(notices[0]?.text ?? "", new RegExp(`^${job} was cut off: interrupted by SIGTERM`));
+  }
 });
 
 test("a wait ends with the signal, and a machine that slept through it goes on at once", async () => {
