@@ -44,6 +44,7 @@ const arrows = [
     target: "./ops",
     from: "./components",
     except: [
+      "./archive-mark.ts",
       "./capacity.ts",
       "./versions.ts",
       "./argocd-facts.ts",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { ClusterIdentity, demandSameProfile } from "./cluster-identity.ts";
+import { ClusterIdentity, demandSameArchive, demandSameProfile } from "./cluster-identity.ts";
 import { record } from "./testing/recording.ts";
 
 test("by default the business date is that of the session that goes on or comes next", async () => {
@@ -11,7 +11,7 @@ test("by default the business date is that of the session that goes on or comes 
     ["2025-11-27T01:30:00Z", "2025-11-28"],
   ] as const) {
     const recording = await record(() => {
-      new ClusterIdentity("cluster", { stack: "dev", openHours: 2, now: new Date(now) });
+      new ClusterIdentity("cluster", { stack: "dev", openHours: 2, archive: "0a", now: new Date(now) });
     });
     const { keepers } = recording.one("random:index/randomString:RandomString").inputs;
     assert.equal((keepers as { businessDate: string }).businessDate, businessDate);
@@ -24,6 +24,7 @@ test("id, date and deadline are fixed when first created", async () => {
     const identity = new ClusterIdentity("cluster", {
       stack: "dev",
       openHours: 2,
+      archive: "0a",
       now: new Date("2025-10-14T12:00:00Z"),
     });
     identity.clusterId.apply((value) => (seen["clusterId"] = value));
@@ -34,7 +35,11 @@ test("id, date and deadline are fixed when first created", async () => {
   const identifier = recording.one("random:index/randomString:RandomString");
   assert.equal(identifier.inputs["length"], 21);
   assert.equal(identifier.inputs["special"], false);
-  assert.deepEqual(identifier.inputs["keepers"], { businessDate: "2025-10-14", expiresAt: "1760450400" });
+  assert.deepEqual(identifier.inputs["keepers"], {
+    businessDate: "2025-10-14",
+    expiresAt: "1760450400",
+    archive: "0a",
+  });
   assert.deepEqual(identifier.ignoreChanges, ["keepers"]);
   assert.match(seen["clusterId"] ?? "", /^[A-Za-z0-9]{21}A$/);
   // A canonical Kafka id is 16 bytes in URL-safe base64.
@@ -51,6 +56,7 @@ test("the end may come from a calendar", async () => {
     new ClusterIdentity("cluster", {
       stack: "dev",
       openHours: 2,
+      archive: "0a",
       expiresAt: 1_760_479_200,
       now: new Date("2025-10-14T12:00:00Z"),
     });
@@ -61,10 +67,19 @@ test("the end may come from a calendar", async () => {
 
 test("the identifier keeps a profile other than the usual one", async () => {
   const recording = await record(() => {
-    new ClusterIdentity("cluster", { stack: "dev", profile: "single-node", openHours: 2 });
+    new ClusterIdentity("cluster", { stack: "dev", profile: "single-node", openHours: 2, archive: "0a" });
   });
   const { keepers } = recording.one("random:index/randomString:RandomString").inputs;
   assert.equal((keepers as { profile?: string }).profile, "single-node");
+});
+
+test("another bucket than that of the first up is refused", () => {
+  demandSameArchive(undefined, "0a");
+  demandSameArchive({ archive: "0a" }, "0a");
+  assert.throws(
+    () => demandSameArchive({ archive: "0b" }, "0a"),
+    /trading:archive[^]*Set trading:archive back/,
+  );
 });
 
 test("machines other than those of the first up are refused", () => {

@@ -17,6 +17,8 @@ export interface ClusterIdentityArgs {
   openHours: number;
   /** When the cluster should be gone, in epoch seconds. Default: `openHours` from now. */
   expiresAt?: number | undefined;
+  /** Which bucket the archive is in (archive-mark.ts); fixed like the others. */
+  archive: string;
   /** The present moment; tests give their own. Default: now. */
   now?: Date;
 }
@@ -39,6 +41,23 @@ export function demandSameProfile(
 }
 
 /**
+ * Refuses another archive bucket than the one that a cluster was created with: what removes it would ask the wrong one.
+ * @param keepers what the cluster's identifier keeps
+ * @throws RunError which ends the program with this message alone
+ */
+export function demandSameArchive(
+  keepers: Readonly<Record<string, string>> | undefined,
+  archive: string,
+): void {
+  const first = keepers?.["archive"];
+  if (first === undefined || first === archive) return;
+  throw new pulumi.RunError(
+    "trading:archive names another endpoint or bucket than the one that this cluster was created with, which holds what it has " +
+      "archived. Set trading:archive back, close the day (pulumi destroy, which seals), and change it then.",
+  );
+}
+
+/**
  * Who this cluster is. All facts are fixed when the cluster is first created and stay through every
  * later `up`: they are kept in the identifier's `keepers`, whose changes are ignored.
  */
@@ -51,6 +70,8 @@ export class ClusterIdentity extends pulumi.ComponentResource {
   readonly expiresAt: pulumi.Output<string>;
   /** `<stack>/<business-date>/<cluster-id>/`: where this cluster's topics lie in the archive bucket. */
   readonly archivePrefix: pulumi.Output<string>;
+  /** Which bucket the archive is in (archive-mark.ts). */
+  readonly archive: pulumi.Output<string>;
 
   constructor(name: string, args: ClusterIdentityArgs, opts?: pulumi.ComponentResourceOptions) {
     super("trading:components:ClusterIdentity", name, {}, opts);
@@ -65,6 +86,7 @@ export class ClusterIdentity extends pulumi.ComponentResource {
         keepers: {
           businessDate: args.businessDate ?? businessDateAt(now),
           expiresAt: String(args.expiresAt ?? Math.floor(now.getTime() / 1000) + args.openHours * 3600),
+          archive: args.archive,
           ...(profile === "cluster" ? {} : { profile }),
         },
       },
@@ -80,10 +102,12 @@ export class ClusterIdentity extends pulumi.ComponentResource {
     // Whatever is created has the id in its labels or comes after what has, so that nothing is done without this check.
     this.clusterId = pulumi.all([identifier.result, identifier.keepers]).apply(([result, keepers]) => {
       demandSameProfile(keepers, profile);
+      demandSameArchive(keepers, args.archive);
       return `${result}A`;
     });
     this.businessDate = kept("businessDate");
     this.expiresAt = kept("expiresAt");
+    this.archive = kept("archive");
     this.archivePrefix = pulumi.interpolate`${args.stack}/${this.businessDate}/${this.clusterId}/`;
     this.registerOutputs({
       clusterId: this.clusterId,
@@ -106,5 +130,6 @@ export function labels(
     "business-date": identity.businessDate,
     "cluster-id": identity.clusterId,
     "expires-at": identity.expiresAt,
+    archive: identity.archive,
   };
 }

@@ -37,6 +37,7 @@ test("everything that can carry labels carries those that leftovers are found by
   for (const resource of labelled) {
     const labels = resource.inputs["labels"] as Record<string, string>;
     assert.deepEqual(Object.keys(labels).sort(), [
+      "archive",
       "business-date",
       "cluster-id",
       "expires-at",

@@ -1,5 +1,6 @@
 import * as hcloud from "@pulumi/hcloud";
 import type * as pulumi from "@pulumi/pulumi";
+import { archiveMark } from "../components/archive-mark.ts";
 import { ClusterIdentity, labels } from "../components/cluster-identity.ts";
 import { Delivery } from "../components/delivery.ts";
 import { EvidenceAccess } from "../components/evidence-access.ts";
@@ -49,6 +50,7 @@ export async function tradingStack(stack: string, config: PulumiStackConfig): Pr
     profile,
     openHours: config.openHours,
     expiresAt: config.expiresAt,
+    archive: archiveMark(config.archive),
   });
   const labelled = (role: string) => labels(stack, identity, role);
 

@@ -14,7 +14,12 @@ import { Settings } from "../settings.ts";
 const exampleRepository = "https://git.example.com/trading.git";
 
 export function exampleCluster(stack = "dev", profile: Profile = "cluster") {
-  const identity = new ClusterIdentity("cluster", { stack, businessDate: "2025-10-14", openHours: 2 });
+  const identity = new ClusterIdentity("cluster", {
+    stack,
+    businessDate: "2025-10-14",
+    openHours: 2,
+    archive: "0a",
+  });
   const labelled = (role: string) => labels(stack, identity, role);
   const provider = new hcloud.Provider("hcloud", { token: "t".repeat(64) });
   const onHetzner = { providers: { hcloud: provider } };

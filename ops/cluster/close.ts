@@ -2,14 +2,18 @@
  * `trading close`: the cluster is sealed and removed, whatever its state knows of it, and the account is shown to be empty.
  * It may be killed anywhere and run again.
  */
-import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
-import { type StackCluster, StackEngineError, StackRunAbortedError } from "../engine/stack-engine.ts";
+import {
+  type StackCluster,
+  StackEngineError,
+  StackLockedError,
+  StackRunAbortedError,
+} from "../engine/stack-engine.ts";
 import { RefusedError } from "../run.ts";
 import { isGate } from "./begun-destroy.ts";
 import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./clear.ts";
 import { endAdmissions } from "./end-admissions.ts";
 import { withEngineProgress } from "./engine-progress.ts";
-import { whatItHeld } from "./held.ts";
+import { archiveOf, whatItHeld } from "./held.ts";
 import { findLabelled, stateTypes } from "./labelled.ts";
 import { isControlPlane } from "./removal.ts";
 import { bringStateToStandstill, wakeOpened } from "./standstill.ts";
@@ -82,7 +86,7 @@ export async function closeCluster(parts: ClusterParts): Promise<CloseResult> {
 
 /** What turns out to be opened is powered on again, and sealed as every other. */
 async function standStillIfNeverOpened(parts: ClusterParts, cluster: StackCluster): Promise<void> {
-  const archive = new ClusterArchive(parts.archiveStore, { stack: parts.stack, ...cluster });
+  const archive = archiveOf(parts.archiveStore, parts.stack, cluster);
   if ((await whatItHeld(archive)) !== "never") return;
   await bringStateToStandstill(parts, cluster).catch((error: unknown) => {
     if (!(error instanceof RefusedError)) throw error;
@@ -122,6 +126,8 @@ export async function destroyStack(
       await destroy();
     } catch (error) {
       if (!(error instanceof StackEngineError) || error instanceof StackRunAbortedError) throw error;
+      // What looks left behind may be what that run is making.
+      if (error instanceof StackLockedError) throw error;
       if (error.failures.some(({ name }) => isGate(name)) || !(await clearWay())) throw error;
       await destroy();
     }

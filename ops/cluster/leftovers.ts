@@ -1,9 +1,8 @@
 /** What a killed run or a lost state left: it carries the stack's labels, and the state does not know it. */
-import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import type { ArchiveStore } from "../../services/archive/store.ts";
-import type { StackCluster, StackState } from "../engine/stack-engine.ts";
+import { clusterOf, type StackCluster, type StackState } from "../engine/stack-engine.ts";
 import type { HetznerClient } from "../hetzner/client.ts";
-import { type Held, whatItHeld } from "./held.ts";
+import { archiveOf, type Held, whatItHeld } from "./held.ts";
 import { findLabelled, type LabelledResource, stateTypes } from "./labelled.ts";
 
 /** What is left of one cluster. */
@@ -47,10 +46,7 @@ export async function findLeftovers(client: HetznerClient, search: LeftoverSearc
       return {
         cluster,
         resources,
-        held:
-          cluster === undefined
-            ? "unknown"
-            : await whatItHeld(new ClusterArchive(archiveStore, { stack, ...cluster })),
+        held: cluster === undefined ? "unknown" : await whatItHeld(archiveOf(archiveStore, stack, cluster)),
         isOfState: cluster !== undefined && cluster.clusterId === state?.cluster?.clusterId,
       };
     }),
@@ -59,8 +55,7 @@ export async function findLeftovers(client: HetznerClient, search: LeftoverSearc
 
 /** The cluster that a resource's labels name; undefined when they do not. */
 export function clusterOfResource({ labels }: LabelledResource): StackCluster | undefined {
-  const { "cluster-id": clusterId, "business-date": businessDate } = labels;
-  return clusterId === undefined || businessDate === undefined ? undefined : { clusterId, businessDate };
+  return clusterOf([{ labels }]);
 }
 
 function isKnown(resource: LabelledResource, { state, adoptsPending }: LeftoverSearch): boolean {

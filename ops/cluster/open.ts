@@ -3,7 +3,6 @@
  * an engine can go on with are left to it, and where Hetzner has no stock the next choice of capacity is taken. It may be
  * killed anywhere and run again.
  */
-import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import { excludes, firstChoice } from "../../components/capacity.ts";
 import { StackEngineError, StackRunAbortedError } from "../engine/stack-engine.ts";
 import { type CapacityPlan, planCapacity } from "../plan/plan.ts";
@@ -13,7 +12,7 @@ import { type Cleared, clearLeftover, describeStaying, leftoversNow } from "./cl
 import { destroyStack } from "./close.ts";
 import { endAdmissions } from "./end-admissions.ts";
 import { withEngineProgress } from "./engine-progress.ts";
-import { type Held, whatItHeld } from "./held.ts";
+import { archiveOf, type Held, whatItHeld } from "./held.ts";
 import { findLabelled } from "./labelled.ts";
 import { clusterName, type Leftover } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
@@ -191,7 +190,7 @@ async function finishDestroy(parts: ClusterParts, isPart: boolean): Promise<stri
 
 async function heldByState({ engine, archiveStore, stack }: ClusterParts): Promise<Held | undefined> {
   const { cluster } = (await engine.state()) ?? {};
-  return cluster && whatItHeld(new ClusterArchive(archiveStore, { stack, ...cluster }));
+  return cluster && whatItHeld(archiveOf(archiveStore, stack, cluster));
 }
 
 /** Leftovers that are in the way of an `up`: those of a running cluster that hold no data are not. */

@@ -4,12 +4,13 @@
  */
 import { hostname } from "node:os";
 import { z } from "zod";
-import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
+import type { ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import { GateRefusedError, passGate } from "../../services/archive/seal-gate.ts";
 import type { ArchiveStore } from "../../services/archive/store.ts";
 import { verifyArchive, type VerifyMode } from "../../services/archive/verify.ts";
 import { toInstant } from "../../services/core/time.ts";
 import { RefusedError } from "../run.ts";
+import { archiveOf } from "./held.ts";
 import type { Leftover } from "./leftovers.ts";
 import { isControlPlane } from "./removal.ts";
 
@@ -63,7 +64,7 @@ export async function demandRelease(args: ReleaseArguments): Promise<Release> {
   }
   if (held === "never") return "never-opened";
   if (!resources.some(({ holdsData }) => holdsData)) return "no-servers";
-  const archive = new ClusterArchive(archiveStore, { stack, ...cluster });
+  const archive = archiveOf(archiveStore, stack, cluster);
   if (!resources.some(isControlPlane) && (await removalWasBegun(archive))) return "removal-begun";
   try {
     const { timeoutMs, verify, allowDataLoss } = gate;

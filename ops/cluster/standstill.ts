@@ -4,11 +4,10 @@
  * Nothing that runs on no server can open a cluster, and no service starts before the marker is written, so whatever that
  * second answer says is final. Plain `pulumi destroy` cannot do this: its gate knows the bucket only.
  */
-import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
-import type { StackCluster, StackResource } from "../engine/stack-engine.ts";
+import { clusterOf, type StackCluster, type StackResource } from "../engine/stack-engine.ts";
 import { HetznerApiError } from "../hetzner/errors.ts";
 import { RefusedError } from "../run.ts";
-import { whatItHeld } from "./held.ts";
+import { archiveOf, whatItHeld } from "./held.ts";
 import { describeResource, findLabelled, type LabelledResource, stateTypes } from "./labelled.ts";
 import { clusterName } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
@@ -30,7 +29,7 @@ export async function bringToStandstill(
   const servers = resources.filter(({ kind }) => kind === "servers");
   if (servers.length === 0) return;
   await Promise.all(servers.map((server) => switchPower(parts, server, "poweroff")));
-  if ((await whatItHeld(new ClusterArchive(archiveStore, { stack, ...cluster }))) === "never") return;
+  if ((await whatItHeld(archiveOf(archiveStore, stack, cluster))) === "never") return;
   const name = clusterName(stack, { cluster });
   reporter.note(`${name} was opened while it was about to be removed: its servers are powered on again`);
   await Promise.all(servers.map((server) => switchPower(parts, server, "poweron")));
@@ -58,15 +57,14 @@ export async function wakeOpened(parts: StandstillParts & Pick<ClusterParts, "en
   const off = (await findLabelled(client, stack)).filter(({ isOff }) => isOff);
   const clusters = new Map<string, StackCluster>();
   for (const { labels } of off) {
-    const { "cluster-id": clusterId, "business-date": businessDate } = labels;
-    if (clusterId !== undefined && businessDate !== undefined)
-      clusters.set(clusterId, { clusterId, businessDate });
+    const cluster = clusterOf([{ labels }]);
+    if (cluster !== undefined) clusters.set(cluster.clusterId, cluster);
   }
   const { resources = [] } = (off.length > 0 ? await engine.state() : undefined) ?? {};
   let wasBegun = false;
   for (const cluster of clusters.values()) {
     const sleeping = off.filter(isOf(cluster));
-    if ((await whatItHeld(new ClusterArchive(archiveStore, { stack, ...cluster }))) === "never") {
+    if ((await whatItHeld(archiveOf(archiveStore, stack, cluster))) === "never") {
       // One whose creation is not in the state as ended is off because it was not yet powered on.
       wasBegun ||= sleeping.some((server) => resources.some((known) => isSame(known, server)));
       continue;

@@ -4,12 +4,11 @@
  * provider's deletion of a server that is gone is an error, and that of a subnet or a firewall crashes
  * (terraform-provider-hcloud: internal/server, internal/network, internal/firewall).
  */
-import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import type { StackResource, StackState } from "../engine/stack-engine.ts";
 import { RefusedError } from "../run.ts";
 import { destroyWasBegun } from "./begun-destroy.ts";
 import { withEngineProgress } from "./engine-progress.ts";
-import { whatItHeld } from "./held.ts";
+import { archiveOf, whatItHeld } from "./held.ts";
 import { findLabelled, type LabelledResource, stateTypes } from "./labelled.ts";
 import { clusterName } from "./leftovers.ts";
 import type { ClusterParts } from "./parts.ts";
@@ -46,10 +45,7 @@ export async function forgetVanished(parts: ClusterParts): Promise<Vanished> {
   const vanished = state === undefined ? [] : findVanished(state, await findLabelled(client, stack));
   if (state === undefined || vanished.length === 0) return { forgotten: [], lost: [] };
   const { cluster } = state;
-  const held =
-    cluster === undefined
-      ? "never"
-      : await whatItHeld(new ClusterArchive(archiveStore, { stack, ...cluster }));
+  const held = cluster === undefined ? "never" : await whatItHeld(archiveOf(archiveStore, stack, cluster));
   const isGoing = held === "never" || destroyWasBegun(state, held);
   const lost = vanished.filter(({ type }) => type === stateTypes.servers && !isGoing);
   const forgotten = vanished.filter((resource) => !lost.includes(resource));

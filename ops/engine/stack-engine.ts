@@ -27,6 +27,8 @@ export interface StackCluster {
   clusterId: string;
   /** `YYYY-MM-DD` */
   businessDate: string;
+  /** Which bucket its archive is in (components/archive-mark.ts); undefined where no label says it. */
+  archive?: string;
 }
 
 /** What a state holds. */
@@ -116,6 +118,8 @@ export interface StackEngineArguments {
   stack: string;
   /** Told what people should know besides, for example whose lock was broken. Default: nobody is told. */
   note?: (line: string) => void;
+  /** Ends the wait for another run's lease. Default: it is waited for. */
+  signal?: AbortSignal;
   /** Folder with `Pulumi.yaml`. */
   projectDirectory: string;
   environment: Readonly<Record<string, string | undefined>>;
@@ -199,8 +203,13 @@ export function nameOfUrn(urn: string): string {
 export function clusterOf(labelled: Iterable<Readonly<Record<string, unknown>>>): StackCluster | undefined {
   for (const { labels } of labelled) {
     if (typeof labels !== "object" || labels === null) continue;
-    const { "cluster-id": clusterId, "business-date": businessDate } = labels as Record<string, unknown>;
-    if (typeof clusterId === "string" && typeof businessDate === "string") return { clusterId, businessDate };
+    const {
+      "cluster-id": clusterId,
+      "business-date": businessDate,
+      archive,
+    } = labels as Record<string, unknown>;
+    if (typeof clusterId === "string" && typeof businessDate === "string")
+      return { clusterId, businessDate, ...(typeof archive === "string" ? { archive } : {}) };
   }
   return undefined;
 }

@@ -2,16 +2,17 @@
  * What the guard sees: the calendar, what is at Hetzner by label, and the bucket. It asks no state and no runner, so it sees
  * the same when those of the morning are gone. What cannot be looked at is told and holds up nothing else.
  */
-import { ArchiveDocumentError, ClusterArchive } from "../../services/archive/cluster-archive.ts";
+import { ArchiveDocumentError, type ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import { type ClusterEntry, listClusters } from "../../services/archive/catalogue.ts";
 import { type TradingReady, tradingReadySchema } from "../../services/archive/documents.ts";
 import { documents } from "../../services/archive/layout.ts";
 import { type ArchiveStore, ArchiveStoreError } from "../../services/archive/store.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
-import { type Held, whatItHeld } from "../cluster/held.ts";
+import { archiveOf, type Held, whatItHeld } from "../cluster/held.ts";
 import { HetznerApiError } from "../hetzner/errors.ts";
 import type { HetznerClient } from "../hetzner/client.ts";
 import { type ClusterThere, findClustersThere } from "../leaks/cluster-there.ts";
+import { RefusedError } from "../run.ts";
 
 /** A cluster at Hetzner, with what the bucket says of it. */
 export interface SeenCluster extends ClusterThere {
@@ -81,7 +82,9 @@ export async function look({ stack, now, client, archiveStore, calendar }: LookA
     }
   };
   const isOfBucket = (error: unknown): boolean =>
-    error instanceof ArchiveStoreError || error instanceof ArchiveDocumentError;
+    error instanceof ArchiveStoreError ||
+    error instanceof ArchiveDocumentError ||
+    error instanceof RefusedError;
   const day = await attempt(
     "calendar",
     (error) => error instanceof Error && error.name !== "UsageError" && error.name !== "AbortError",
@@ -99,14 +102,17 @@ export async function look({ stack, now, client, archiveStore, calendar }: LookA
     const nothing = { ...cluster, held: "unknown", ready: undefined, isSealRequested: false } as const;
     // One that does not answer is not asked again for each.
     if (cluster.cluster === undefined || archived === undefined) return nothing;
-    const archive = new ClusterArchive(archiveStore, { stack, ...cluster.cluster });
+    const { cluster: identity } = cluster;
     return (
-      (await attempt("bucket", isOfBucket, async () => ({
-        ...cluster,
-        held: await whatItHeld(archive),
-        ready: await readReady(archive),
-        isSealRequested: (await archive.get(documents.sealRequest)) !== undefined,
-      }))) ?? nothing
+      (await attempt("bucket", isOfBucket, async () => {
+        const archive = archiveOf(archiveStore, stack, identity);
+        return {
+          ...cluster,
+          held: await whatItHeld(archive),
+          ready: await readReady(archive),
+          isSealRequested: (await archive.get(documents.sealRequest)) !== undefined,
+        };
+      })) ?? nothing
     );
   });
   return {

@@ -1,9 +1,8 @@
 /** What outlived its `expires-at`, and how it is removed: by label alone, under the rule for clusters that held data. */
-import { ClusterArchive } from "../../services/archive/cluster-archive.ts";
 import { overrideWord } from "../../services/archive/gate-override.ts";
 import { ArchiveStoreError, type ArchiveStore } from "../../services/archive/store.ts";
 import { type Cleared, clearLeftover, type ClearingParts, describeStaying } from "../cluster/clear.ts";
-import { type Held, whatItHeld } from "../cluster/held.ts";
+import { archiveOf, type Held, whatItHeld } from "../cluster/held.ts";
 import { RemovalError } from "../cluster/removal.ts";
 import { HetznerActionError, HetznerApiError } from "../hetzner/errors.ts";
 import { RefusedError } from "../run.ts";
@@ -39,7 +38,7 @@ export async function findLeaks({ client, stack, now, archiveStoreOf, report }: 
       try {
         return { ...leak, held: await heldBy(leak, archiveStoreOf) };
       } catch (error) {
-        if (!(error instanceof ArchiveStoreError)) throw error;
+        if (!(error instanceof ArchiveStoreError || error instanceof RefusedError)) throw error;
         report(`${leak.name}: it is not known whether it is sealed: ${error.message}`);
         return { ...leak, held: "unknown" };
       }
@@ -53,7 +52,7 @@ async function heldBy(
 ): Promise<Held> {
   if (stack === undefined || cluster === undefined) return "unknown";
   const store = archiveStoreOf(stack);
-  return store === undefined ? "unknown" : whatItHeld(new ClusterArchive(store, { stack, ...cluster }));
+  return store === undefined ? "unknown" : whatItHeld(archiveOf(store, stack, cluster));
 }
 
 /** What a removal came to. */
@@ -118,7 +117,7 @@ async function demandRemovable(parts: ClearingParts, leak: Leak, now: Date): Pro
     );
   }
   if (cluster === undefined || held !== "opened" || !resources.some(({ holdsData }) => holdsData)) return;
-  const word = overrideWord(new ClusterArchive(parts.archiveStore, { stack, ...cluster }));
+  const word = overrideWord(archiveOf(parts.archiveStore, stack, cluster));
   if (parts.gate.allowDataLoss === word) return;
   throw new RefusedError(
     `${name} was opened and is not sealed, so it may hold data that is nowhere else: it stays. ` +

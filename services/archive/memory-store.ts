@@ -7,6 +7,12 @@ import type { ArchiveStore, ListedObject, StoredObject } from "./store.ts";
 /** See the module's description. */
 export class MemoryStore {
   readonly objects = new Map<string, Buffer>();
+  readonly settings = {
+    endpoint: "http://127.0.0.1:9",
+    region: "none",
+    bucket: "in-memory",
+    accessKeyId: "none",
+  };
 
   put(key: string, body: Buffer | string): Promise<{ etag: string }> {
     const bytes = Buffer.from(body);

@@ -21,10 +21,13 @@ export interface LabelledCluster {
   clusterId: string;
   /** Undefined: it never got an `expires-at`. */
   expiresAt: Date | undefined;
+  /** The mark of its archive's bucket. Default: none. */
+  archive?: string;
 }
 
 /** The labels that the program writes (components/cluster-identity.ts). */
-export function labelsOf({ stack, businessDate, clusterId, expiresAt }: LabelledCluster, role: string) {
+export function labelsOf(cluster: LabelledCluster, role: string) {
+  const { stack, businessDate, clusterId, expiresAt, archive } = cluster;
   return {
     project: "trading",
     stack,
@@ -32,6 +35,7 @@ export function labelsOf({ stack, businessDate, clusterId, expiresAt }: Labelled
     "business-date": businessDate,
     "cluster-id": clusterId,
     ...(expiresAt === undefined ? {} : { "expires-at": String(Math.floor(expiresAt.getTime() / 1_000)) }),
+    ...(archive === undefined ? {} : { archive }),
   };
 }
 

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
+import { archiveMark } from "../../components/archive-mark.ts";
 import { writeOpened, writeSealedArchive } from "../../lab/cluster-inside/sealed-archive.ts";
 import { labDirectories, projectDirectory } from "../../lab/directories.ts";
 import { type LabObjectStore, startObjectStore } from "../../lab/objectstore/index.ts";
@@ -103,6 +104,20 @@ test("without a bucket it lists all the same and says what it does not know; it 
   assert.match(err, /S3_ACCESS_KEY_ID: is missing/);
   assert.equal((await leaks(["--stack", "dev", "--destroy"], { S3_ACCESS_KEY_ID: "" })).code, 2);
   assert.deepEqual(account.names(), before);
+});
+
+test("a cluster whose archive is in another bucket is not taken for one that never held data", async () => {
+  const { endpoint } = store;
+  const own = cluster("own", { archive: archiveMark({ endpoint, bucket: store.bucket }) });
+  const strange = cluster("strange", { archive: archiveMark({ endpoint, bucket: "another-bucket" }) });
+  for (const each of [own, strange]) await account.cluster(each);
+  const listed = await leaks(["--stack", "dev"]);
+  assert.match(listed.out, /strange\d+A+.*not known/);
+  const { code, out, err } = await leaks(["--stack", "dev", "--destroy"]);
+  assert.equal(code, 3, err);
+  assert.match(out, /removed what was left of dev\/2026-11-19\/own\d+A+ \(never-opened\)/);
+  assert.match(err, /The archive of dev\/2026-11-19\/strange\d+A+ is not in the bucket/);
+  assert.equal(account.names().filter((name) => name.includes("strang")).length, 3);
 });
 
 test("destroys what never held data and what is sealed; an unsealed cluster stays, with its price and the command", async () => {
