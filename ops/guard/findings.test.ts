@@ -4,6 +4,7 @@ import type { ClusterEntry } from "../../services/archive/catalogue.ts";
 import type { TradingReady } from "../../services/archive/documents.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import type { LabelledResource } from "../cluster/labelled.ts";
+import type { Activities, Activity } from "./activity.ts";
 import { type Finding, findingsOf } from "./findings.ts";
 import type { SeenCluster, Sight } from "./sight.ts";
 
@@ -86,10 +87,11 @@ function sealed(sealedAt: Date): ClusterEntry {
   return entry({ state: "sealed", manifest });
 }
 
-function find(now: Date, changes: Partial<Sight>): Finding[] {
+function find(now: Date, changes: Partial<Sight>, activities?: Activities): Finding[] {
   return findingsOf(
     { stack: "dev", now, day, clusters: [], archived: [], blind: [], ...changes },
     deadlineMs,
+    activities,
   );
 }
 const kinds = (now: Date, changes: Partial<Sight>): string[] => find(now, changes).map(({ kind }) => kind);
@@ -165,6 +167,52 @@ describe("what should be open", () => {
       assert.deepEqual(kinds(at("15:00"), { archived: [entry({ override })] }), ["not-opened"]);
     }
     assert.deepEqual(kinds(at("15:00"), { archived: [sealed(at("10:00")), sealed(at("14:30"))] }), []);
+  });
+});
+
+describe("what stands in its time and does not trade", () => {
+  const archived = [entry()];
+  const times = (changes: Partial<Activity>): Activities =>
+    new Map([
+      ["dev/2026-11-20/abcA", { youngestObjectAt: at("15:00"), sealRequestedAt: undefined, ...changes }],
+    ]);
+  const textsOf = (changes: Partial<SeenCluster>, activities?: Activities, now = at("15:00")): string[] =>
+    find(now, { clusters: [cluster(changes)], archived }, activities).map(
+      ({ kind, text }) => `${kind} ${text}`,
+    );
+
+  test("a seal that was asked for goes on for half an hour; then it has failed", () => {
+    for (const held of ["opened", "sealed"] as const) {
+      const changes = { held, isSealRequested: true, ready: { ...ready, ready: false } };
+      assert.deepEqual(textsOf(changes, times({ sealRequestedAt: at("14:30") })), []);
+      assert.deepEqual(textsOf(changes), [], "where nobody knows since when");
+      const [text, ...more] = textsOf(changes, times({ sealRequestedAt: at("14:29") }));
+      assert.match(
+        text ?? "",
+        held === "sealed"
+          ? /^not-opened .*Its archive is sealed, so it trades no more.*trading -- close --stack dev/
+          : /^not-opened .*Its seal was asked for 31 min ago and has not come about.*trading -- close --stack dev/,
+      );
+      assert.deepEqual(more, []);
+    }
+  });
+
+  test("a kill switch that is engaged, with its reason", () => {
+    const stop = { scope: "alpaca", reason: "account_mismatch: SPY", by: "executor-alpaca", at: "x" };
+    const [text, ...more] = textsOf({ ready: { ...ready, stopped: [stop] } });
+    assert.match(text ?? "", /^not-opened .*stopped by executor-alpaca at x: account_mismatch: SPY/);
+    assert.deepEqual(more, []);
+  });
+
+  test("a bucket that nothing has reached for 5 minutes, though the cluster once was ready", () => {
+    assert.deepEqual(textsOf({}, times({ youngestObjectAt: at("14:55") })), []);
+    const silent = times({ youngestObjectAt: at("14:54") });
+    assert.match(
+      textsOf({}, silent).join(),
+      /^not-opened .*Nothing of dev\/2026-11-20\/abcA has reached the bucket since 2026-11-20T14:54.*--service archiver$/,
+    );
+    assert.deepEqual(textsOf({}, silent, at("16:30")), [], "after its time");
+    assert.deepEqual(textsOf({}), [], "on a simulated clock");
   });
 });
 

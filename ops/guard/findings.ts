@@ -2,9 +2,11 @@
 import { describeResource } from "../cluster/labelled.ts";
 import { isControlPlane } from "../cluster/removal.ts";
 import { endedAfter } from "../day/day-clusters.ts";
+import { judgePositions } from "../day/positions.ts";
 import { inWords } from "../day/waiting.ts";
 import { closingTimeOf } from "../leaks/cluster-there.ts";
 import type { NoticeKind } from "../notify/notifier.ts";
+import { type Activities, silenceOf } from "./activity.ts";
 import type { SeenCluster, Sight } from "./sight.ts";
 
 /** Something that people are told of. */
@@ -29,11 +31,13 @@ const run = (command: string, stack: string): string =>
 /**
  * Judges what is there.
  * @param deadlineMs how long after its closing time a cluster may take to be sealed and gone
+ * @param activities empty where the bucket's times are not those of `sight.now`: then a seal that was asked for is one that goes
+ *   on, and no archiver is silent
  */
-export function findingsOf(sight: Sight, deadlineMs: number): Finding[] {
+export function findingsOf(sight: Sight, deadlineMs: number, activities: Activities = new Map()): Finding[] {
   return [
     ...blindnessOf(sight),
-    ...notOpenedOf(sight),
+    ...notOpenedOf(sight, activities),
     ...overdueOf(sight, deadlineMs).flatMap((cluster) => overdueFinding(sight, cluster, deadlineMs)),
     ...lostOf(sight),
   ];
@@ -63,8 +67,11 @@ function blindnessOf({ blind }: Sight): Finding[] {
   }));
 }
 
+/** A seal takes GATE_TIMEOUT_SECONDS (900) at most, and the removal after it some minutes: what was asked for before has failed. */
+const longestCloseMs = 30 * 60_000;
+
 /** It should be open now, and is not, or does not trade. */
-function notOpenedOf(sight: Sight): Finding[] {
+function notOpenedOf(sight: Sight, activities: Activities): Finding[] {
   const { stack, now, day, clusters, archived } = sight;
   if (day === undefined || clusters === undefined || now < day.opensAt || now >= day.closesAt) return [];
   const finding = (text: string, cluster?: SeenCluster): Finding => ({
@@ -93,17 +100,41 @@ function notOpenedOf(sight: Sight): Finding[] {
       ),
     ];
   }
-  if (open.held !== "opened" || open.isSealRequested || open.ready?.ready === true) return [];
-  const { ready } = open;
+  const why = whyNotTrading(sight, open, activities);
+  return why === undefined ? [] : [finding(why, open)];
+}
+
+/** Of a cluster that was opened and has its time. @returns undefined when it trades, or somebody is closing it */
+function whyNotTrading(
+  { stack, now, archived }: Sight,
+  { name, held, ready, ...open }: SeenCluster,
+  activities: Activities,
+): string | undefined {
+  const activity = activities.get(name);
+  const askedAt = activity?.sealRequestedAt;
+  const isRecent = askedAt === undefined || now.getTime() - askedAt.getTime() <= longestCloseMs;
+  if (held === "unknown" || (open.isSealRequested && isRecent)) return undefined;
+  const close = `To remove it: ${run("close", stack)}`;
+  if (held === "sealed") return `Its archive is sealed, so it trades no more, and it still stands. ${close}`;
+  if (open.isSealRequested && askedAt !== undefined) {
+    const age = inWords(now.getTime() - askedAt.getTime());
+    return `Its seal was asked for ${age} ago and has not come about, so it is drained and does not trade. ${close}`;
+  }
   if (ready === undefined)
-    return [
-      finding("It is opened, but its archiver has not said that it can trade: its pod may not run.", open),
-    ];
-  const missing =
-    ready.missing.length === 0 ? "its monitor has said nothing yet" : `missing: ${ready.missing.join("; ")}`;
-  const since =
-    ready.readyAt === null ? "was never ready to trade" : `was ready to trade at ${ready.readyAt}`;
-  return [finding(`It is opened, ${since}, and is not now; ${missing}.`, open)];
+    return "It is opened, but its archiver has not said that it can trade: its pod may not run.";
+  if (!ready.ready) {
+    const missing =
+      ready.missing.length === 0
+        ? "its monitor has said nothing yet"
+        : `missing: ${ready.missing.join("; ")}`;
+    const since =
+      ready.readyAt === null ? "was never ready to trade" : `was ready to trade at ${ready.readyAt}`;
+    return `It is opened, ${since}, and is not now; ${missing}.`;
+  }
+  const { problems } = judgePositions(ready);
+  if (problems.length > 0) return `It is opened, and ${problems.join("; ")}.`;
+  const entry = archived?.find(({ identity }) => identity.clusterId === open.cluster?.clusterId);
+  return activity && silenceOf({ ...open, name, held }, entry?.opened?.openedAt, activity, now);
 }
 
 function overdueFinding(sight: Sight, cluster: SeenCluster, deadlineMs: number): Finding {

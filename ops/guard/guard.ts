@@ -11,6 +11,7 @@ import { StackEngineError } from "../engine/stack-engine.ts";
 import { HetznerActionError, HetznerApiError } from "../hetzner/errors.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { RefusedError, UsageError } from "../run.ts";
+import { readActivities } from "./activity.ts";
 import { type Finding, findingsOf, overdueOf } from "./findings.ts";
 import { forgetOthers, isDue, type Memory, readMemory, remember, writeMemory } from "./memory.ts";
 import { type GuardCalendar, look, type Sight } from "./sight.ts";
@@ -26,8 +27,13 @@ export interface GuardParts extends ClearingParts {
   deadlineMinutes?: number;
 }
 
-/** How what is past its deadline is closed. */
+/** How it looks, and how what is past its deadline is closed. */
 export interface GuardOptions {
+  /**
+   * Whether the bucket and the services have the time of `now`: then an archiver that falls silent and a seal that does not come
+   * about are found as well. Default: false; in a rehearsal on a simulated clock they have the machine's.
+   */
+  hasRealTimes?: boolean;
   /**
    * Closes the whole stack as `trading close` does, with the state where it is to be had. It throws a UsageError where it
    * cannot even begin; then, and while a cluster that is in its time is there, what is overdue is removed by label.
@@ -64,13 +70,15 @@ const defaultDeadlineMinutes = 90;
  * Looks, tells and, where asked to, closes.
  * @throws the signal's reason; UsageError of the calendar
  */
-export async function guardStack(parts: GuardParts, { close }: GuardOptions = {}): Promise<GuardResult> {
+export async function guardStack(parts: GuardParts, options: GuardOptions = {}): Promise<GuardResult> {
+  const { close, hasRealTimes = false } = options;
   const { stack, now, reporter, notifier, archiveStore, client, calendar, signal } = parts;
   const { deadlineMinutes = defaultDeadlineMinutes } = parts;
   const deadlineMs = deadlineMinutes * 60_000;
   const sight = await look({ stack, now: now(), client, archiveStore, calendar });
   await endAdmissions({ client, stack, signal, reporter, now });
-  const findings = findingsOf(sight, deadlineMs);
+  const activities = hasRealTimes ? await readActivities(sight, archiveStore) : undefined;
+  const findings = findingsOf(sight, deadlineMs, activities);
   const warn = (line: string): void => reporter.note(`warning: ${line}`);
   // A bucket that has just not answered is not asked again.
   const isBucketThere = sight.archived !== undefined;

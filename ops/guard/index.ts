@@ -73,6 +73,7 @@ async function runGuard(
         ...(values.schedule === undefined ? {} : { deadlineMinutes: values.schedule.deadlineMinutes }),
       },
       {
+        hasRealTimes: true,
         close: !close
           ? undefined
           : async (told) => {

@@ -12,7 +12,8 @@ import { findFirewall } from "../admit/admissions.ts";
 import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import { costOfToday } from "../cost/today.ts";
-import { findingsOf } from "../guard/findings.ts";
+import { type Activity, readActivity, silenceOf } from "../guard/activity.ts";
+import { type Finding, findingsOf } from "../guard/findings.ts";
 import { look, type SeenCluster, type Sight } from "../guard/sight.ts";
 import { HetznerApiError } from "../hetzner/errors.ts";
 import type { HetznerClient } from "../hetzner/client.ts";
@@ -42,14 +43,12 @@ export interface ServerStatus {
 }
 
 /** One cluster that is there, whole or in part. */
-export interface ClusterStatus extends SeenCluster {
+export interface ClusterStatus extends SeenCluster, Activity {
   servers: ServerStatus[];
   openedAt: string | undefined;
   sealedAt: string | undefined;
   /** Of the seal that was last asked for. */
   sealProgress: SealProgress | undefined;
-  /** When the archiver last wrote anything there; undefined when it has not, or that is not known. */
-  youngestObjectAt: Date | undefined;
 }
 
 /** What {@link readStatus} found; undefined is what could not be asked. */
@@ -66,9 +65,6 @@ export interface StackStatus {
   /** What is not as it should be, and what could not be asked, one each. */
   problems: string[];
 }
-
-/** An archiver writes at least every minute (ARCHIVE_ROTATE_SECONDS) while canaries run; later is a problem. */
-const silentAfterMs = 5 * 60_000;
 
 /** Looks. @throws the signal's reason of the client, and what is no failure of a service */
 export async function readStatus(args: StatusArguments): Promise<StackStatus> {
@@ -105,6 +101,7 @@ export async function readStatus(args: StatusArguments): Promise<StackStatus> {
             ...archivedFacts(sight, cluster),
             ...((await attempt("bucket", () => archiveFacts(archiveStore, stack, cluster))) ?? {
               sealProgress: undefined,
+              sealRequestedAt: undefined,
               youngestObjectAt: undefined,
             }),
           })),
@@ -115,7 +112,10 @@ export async function readStatus(args: StatusArguments): Promise<StackStatus> {
     isBlind("hetzner") || isBlind("bucket")
       ? undefined
       : await attempt("bucket", () => costOfToday(client, archiveStore, stack, now));
-  const found = findingsOf(sight, (calendar?.schedule.deadlineMinutes ?? defaultDeadlineMinutes) * 60_000);
+  const deadlineMs = (calendar?.schedule.deadlineMinutes ?? defaultDeadlineMinutes) * 60_000;
+  // What could not be read is no silence.
+  const read = (clusters ?? []).filter(({ youngestObjectAt }) => youngestObjectAt !== undefined);
+  const found = findingsOf(sight, deadlineMs, new Map(read.map((cluster) => [cluster.name, cluster])));
   return {
     stack,
     now,
@@ -135,7 +135,7 @@ export async function readStatus(args: StatusArguments): Promise<StackStatus> {
       ...problems,
       ...found.map(({ text }) => text),
       ...failedSeals(clusters ?? []),
-      ...silentArchivers(clusters ?? [], now),
+      ...silentArchivers(clusters ?? [], found, now),
     ],
   };
 }
@@ -184,9 +184,7 @@ async function archiveFacts(store: ArchiveStore, stack: string, { cluster }: See
       if (!(error instanceof ArchiveDocumentError)) throw error;
       return undefined;
     });
-  const written = (await store.list(archive.prefix)).map(({ modified }) => modified);
-  const youngest = Math.max(0, ...written);
-  return { sealProgress, youngestObjectAt: youngest === 0 ? undefined : new Date(youngest) };
+  return { sealProgress, ...(await readActivity(archive)) };
 }
 
 function lastOf({ stack, archived }: Sight): StackStatus["lastArchived"] {
@@ -201,17 +199,9 @@ function lastOf({ stack, archived }: Sight): StackStatus["lastArchived"] {
   };
 }
 
-/** Clusters that are open and of which nothing reaches the bucket. */
-function silentArchivers(clusters: readonly ClusterStatus[], now: Date): string[] {
+/** Clusters that are open and of which nothing reaches the bucket, also outside of the stack's hours. */
+function silentArchivers(clusters: readonly ClusterStatus[], found: readonly Finding[], now: Date): string[] {
   return clusters
-    .filter(({ held, isSealRequested, openedAt, youngestObjectAt }) => {
-      if (held !== "opened" || isSealRequested || openedAt === undefined) return false;
-      const last = Math.max(youngestObjectAt?.getTime() ?? 0, Date.parse(openedAt));
-      return now.getTime() - last > silentAfterMs;
-    })
-    .map(
-      ({ stack, name, youngestObjectAt }) =>
-        `Nothing of ${name} has reached the bucket since ${youngestObjectAt?.toISOString() ?? "it was opened"}: ` +
-        `does its archiver run? npm run --silent trading -- logs --stack ${stack ?? "?"} --service archiver`,
-    );
+    .flatMap((cluster) => silenceOf(cluster, cluster.openedAt, cluster, now) ?? [])
+    .filter((silence) => !found.some(({ text }) => text.includes(silence)));
 }

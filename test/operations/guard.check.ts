@@ -143,6 +143,22 @@ test("a day as it should be: nothing is found, nobody is told, the heart beats e
   assert.deepEqual([ear.told, ear.beats], [[], ["/beat", "/beat", "/beat"]]);
 });
 
+test("a seal that was asked for long ago and a drained cluster that stands: told, where the bucket's times are ours", async () => {
+  await account.cluster(cluster());
+  const archive = account.archive(cluster());
+  await writeOpened(archive);
+  await archive.write(documents.ready, ready({ ready: false, missing: ["the day is being closed"] }));
+  await archive.write(documents.sealRequest, { requestId: "r", requestedAt: at(0.75).toISOString() });
+  const real = { hasRealTimes: true };
+  assert.deepEqual(kinds(await guard(1, real)), [], "it is being closed");
+  assert.match(
+    (await guard(1.5, real)).findings[0]?.text ?? "",
+    /asked for 45 min ago and has not come about/,
+  );
+  assert.deepEqual(toldKinds(), ["not-opened"]);
+  assert.deepEqual(kinds(await guard(1.5)), []);
+});
+
 test("nothing opens: told at once, again an hour later, not between; over when it is there; news when it comes again", async () => {
   assert.deepEqual(kinds(await guard(0.5)), ["not-opened"]);
   assert.equal((await guard(0.75)).findings[0]?.told, false);
