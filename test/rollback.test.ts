@@ -70,7 +70,7 @@ class Checkout {
     for (const stack of ["dev", "prod"]) {
       const document = parseDocument(readFileSync(path.join(repository, `Pulumi.${stack}.yaml`), "utf8"));
       if (stack === "dev") document.setIn(["config", "trading:images"], document.createNode(images));
-      this.write(`Pulumi.${stack}.yaml`, document.toString({ lineWidth: 0 }));
+      this.write(`Pulumi.${stack}.yaml`, document.toString({ lineWidth: 0, flowCollectionPadding: false }));
     }
     writeFiles(path.join(this.directory, "k8s"), render(readStackFiles(this.directory)));
     this.git("add", "--all");
@@ -183,7 +183,7 @@ test("images that are no object are refused by their key, and nothing is changed
   checkout.release({ version: "v1.1.0" });
   const broken = parseDocument(checkout.read("Pulumi.dev.yaml"));
   broken.setIn(["config", "trading:images"], "v1.1.0");
-  checkout.write("Pulumi.dev.yaml", broken.toString({ lineWidth: 0 }));
+  checkout.write("Pulumi.dev.yaml", broken.toString({ lineWidth: 0, flowCollectionPadding: false }));
   checkout.git("commit", "--quiet", "--all", "--message", "images without a key");
   await assert.rejects(checkout.rollBack({ version: "v1.1.0" }), (error: Error) => {
     assert.ok(error instanceof UsageError, error.stack);
