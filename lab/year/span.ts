@@ -273,6 +273,8 @@ class Span {
     try {
       const said = await work();
       if (said.startsWith("killed")) add("killed", said);
+      // The command's exit code is 1.
+      else if (/^(missed|not-known)/.test(said)) add("failed", said);
       else if (!/^(too-early|no-trading-day|nothing-open|already-open|fine)/.test(said)) add("ok", said);
     } catch (error) {
       this.#args.signal.throwIfAborted();
