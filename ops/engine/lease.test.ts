@@ -76,3 +76,70 @@ test("what is no lease is nobody's to take", async () => {
   server.put(key, "{}", "if-absent");
   await assert.rejects(take(server.machine(), "a"), StateBucketError);
 });
+
+test("who cannot renew it gives it up by itself, while it still counts as alive for the others", async () => {
+  const server = new SimulatedBucket();
+  const machine = server.machine();
+  const lease = await take(machine, "a");
+  // None of its requests ends, so none of them fails.
+  machine.freeze();
+  await until("it is lost", () => lease.lost.aborted);
+  assert.equal((await readLease(server.machine(), key))?.isAlive, true);
+  assert.match((lease.lost.reason as Error).message, /could not be renewed for/);
+  machine.thaw();
+  await assert.rejects(lease.note({}), LeaseLostError);
+});
+
+test("a successor waits for longer than the lease says", async () => {
+  const server = new SimulatedBucket();
+  const lease = await takeLease({ bucket: server.machine(), key, holder: run("a"), leaseMs: 60_000 });
+  server.pass(64_000);
+  assert.equal((await readLease(server.machine(), key))?.isAlive, true);
+  server.pass(4_000);
+  assert.equal((await readLease(server.machine(), key))?.isAlive, false);
+  await lease.release();
+});
+
+test("the wait for one that may be dead ends with its signal", async () => {
+  const server = new SimulatedBucket();
+  const frozen = server.machine();
+  const lease = await takeLease({ bucket: frozen, key, holder: run("a"), leaseMs: 60_000 });
+  frozen.freeze();
+  const stopped = new AbortController();
+  const waiting = takeLease({
+    bucket: server.machine(),
+    key,
+    holder: run("b"),
+    leaseMs: 60_000,
+    signal: stopped.signal,
+  });
+  stopped.abort();
+  await assert.rejects(waiting, { name: "AbortError" });
+  frozen.thaw();
+  await lease.release();
+});
+
+test("a new one begins above what stands beside it", async () => {
+  const server = new SimulatedBucket();
+  const floor = () => Promise.resolve(7);
+  const lease = await takeLease({ bucket: server.machine(), key, holder: run("a"), leaseMs, floor });
+  assert.equal(lease.generation, 8);
+  await lease.release();
+});
+
+test("a server is asked again whether it holds to conditions when who made the lease was killed before", async () => {
+  const server = new SimulatedBucket();
+  const killed = server.machine();
+  const put = killed.put.bind(killed);
+  // Killed right after the first write.
+  killed.put = async (...args) => {
+    const etag = await put(...args);
+    killed.freeze();
+    return etag;
+  };
+  void take(killed, "a");
+  await until("the lease is made", () => server.get(key) !== undefined);
+  server.ignoresConditions = true;
+  server.pass(3 * leaseMs);
+  await assert.rejects(take(server.machine(), "b"), StateBucketError);
+});

@@ -24,6 +24,8 @@ const documentSchema = z.object({
       since: z.string(),
     })
     .nullable(),
+  /** Whether the server was seen to hold to the conditions of writes. */
+  checked: z.boolean().default(false),
   /** Not renewed for so long, it has run out, in ms. */
   leaseMs: z.number().positive(),
   /** When it was last renewed, by the holder's clock: for people. */
@@ -75,8 +77,10 @@ export interface LeaseArguments {
   bucket: StateBucket;
   key: string;
   holder: RunIdentity;
-  /** Default 60,000. It is renewed four times in this time. */
+  /** Default 60,000. It is renewed four times in this time, and lost by itself after three quarters without a renewal. */
   leaseMs?: number;
+  /** Its generation is to be above this one; asked when there is no lease, which somebody may have removed. Default: 0. */
+  floor?: () => Promise<number>;
   /** Ends the wait for a lease that is about to run out. */
   signal?: AbortSignal;
 }
@@ -99,8 +103,17 @@ export interface Lease {
 
 const defaultLeaseMs = 60_000;
 const renewalsPerLease = 4;
+/**
+ * After this part of the lease without a renewal its holder gives it up by itself, whatever is under way: a request to a
+ * bucket that does not answer may end long after a successor has begun.
+ */
+const holdsFor = 0.75;
+/** How often the holder looks at its clocks. */
+const looksPerLease = 20;
 /** S3 tells times to a second. */
 const clockGrainMs = 1_000;
+/** For so much longer than the lease, as a part of it, a successor waits: what a former holder began may still end. */
+const graceOf = 0.1;
 
 /** Looks at a lease. @returns undefined when there never was one. @throws StateBucketError */
 export async function readLease(bucket: StateBucket, key: string): Promise<FoundLease | undefined> {
@@ -113,7 +126,7 @@ export async function readLease(bucket: StateBucket, key: string): Promise<Found
  * @throws LeaseHeldError, StateBucketError; the signal's reason
  */
 export async function takeLease(args: LeaseArguments): Promise<Lease> {
-  const { bucket, key, holder, leaseMs = defaultLeaseMs, signal } = args;
+  const { bucket, key, holder, leaseMs = defaultLeaseMs, floor, signal } = args;
   let watched: string | undefined;
   for (;;) {
     signal?.throwIfAborted();
@@ -126,31 +139,39 @@ export async function takeLease(args: LeaseArguments): Promise<Lease> {
       await delay(Math.min(1_000, lease.leaseMs / 10), undefined, signal === undefined ? {} : { signal });
       continue;
     }
+    const former = found === undefined ? await floor?.() : lease?.generation;
     const document: LeaseDocument = {
       format,
-      generation: (lease?.generation ?? 0) + 1,
+      generation: (former ?? 0) + 1,
       holder,
+      checked: found?.checked ?? false,
       leaseMs,
       renewed: new Date().toISOString(),
       // Also those of a holder before the last one, who may have had no time to act on them.
       notes: lease?.notes ?? {},
       serial: randomUUID(),
     };
+    const began = moment();
     const etag = await bucket.put(
       key,
       textOf(document),
       found === undefined ? "if-absent" : { ifMatch: found.etag },
     );
     if (etag === undefined) continue;
-    if (found === undefined) await demandConditions(bucket, key, document);
-    return new HeldLease(args, document, etag, lease?.holder == null ? undefined : lease);
+    if (!document.checked) await demandConditions(bucket, key, document);
+    return new HeldLease(
+      args,
+      { ...document, checked: true },
+      { etag, renewedAt: began },
+      lease?.holder == null ? undefined : lease,
+    );
   }
 }
 
 async function find(
   bucket: StateBucket,
   key: string,
-): Promise<{ lease: FoundLease; etag: string } | undefined> {
+): Promise<{ lease: FoundLease; etag: string; checked: boolean } | undefined> {
   const object = await bucket.get(key);
   if (object === undefined) return undefined;
   let document: LeaseDocument;
@@ -162,13 +183,13 @@ async function find(
       { cause: error },
     );
   }
-  const { generation, holder, leaseMs, renewed, notes } = document;
+  const { generation, holder, checked, leaseMs, renewed, notes } = document;
   const { etag, ageMs } = object;
-  const isAlive = holder !== null && ageMs <= leaseMs + clockGrainMs;
-  return { lease: { generation, holder, isAlive, ageMs, leaseMs, renewed, notes }, etag };
+  const isAlive = holder !== null && ageMs <= leaseMs + Math.max(clockGrainMs, leaseMs * graceOf);
+  return { lease: { generation, holder, isAlive, ageMs, leaseMs, renewed, notes }, etag, checked };
 }
 
-/** A server that ignores conditions would let two runs in at once. Asked once in a lease's life, when it is made. */
+/** A server that ignores conditions would let two runs in at once. Asked once in a lease's life, by its first holder. */
 async function demandConditions(bucket: StateBucket, key: string, document: LeaseDocument): Promise<void> {
   for (const condition of ["if-absent", { ifMatch: '"00000000000000000000000000000000"' }] as const) {
     const text = textOf({ ...document, serial: randomUUID() });
@@ -195,17 +216,19 @@ class HeldLease implements Lease {
   readonly predecessor: FoundLease | undefined;
   readonly #bucket: StateBucket;
   readonly #lost = new AbortController();
-  readonly #timer: NodeJS.Timeout;
+  readonly #timers: readonly NodeJS.Timeout[];
   #document: LeaseDocument;
   #etag: string;
-  #renewedAt = performance.now();
+  #renewedAt: Moment;
+  /** Why the last renewal failed, if it did. */
+  #trouble = "the bucket did not answer";
   /** Writes, one after the other. */
   #writes: Promise<void> = Promise.resolve();
 
   constructor(
     { bucket, key, leaseMs = defaultLeaseMs }: LeaseArguments,
     document: LeaseDocument,
-    etag: string,
+    { etag, renewedAt }: { etag: string; renewedAt: Moment },
     predecessor: FoundLease | undefined,
   ) {
     this.key = key;
@@ -214,7 +237,11 @@ class HeldLease implements Lease {
     this.#bucket = bucket;
     this.#document = document;
     this.#etag = etag;
-    this.#timer = setInterval(() => void this.#renew(), leaseMs / renewalsPerLease).unref();
+    this.#renewedAt = renewedAt;
+    this.#timers = [
+      setInterval(() => void this.#renew(), leaseMs / renewalsPerLease).unref(),
+      setInterval(() => this.#look(), leaseMs / looksPerLease).unref(),
+    ];
   }
 
   get notes(): Readonly<Record<string, unknown>> {
@@ -230,7 +257,7 @@ class HeldLease implements Lease {
   }
 
   async release(): Promise<void> {
-    clearInterval(this.#timer);
+    this.#stop();
     await this.#inTurn(() => this.#write({ holder: null })).catch(() => undefined);
   }
 
@@ -244,17 +271,23 @@ class HeldLease implements Lease {
     const began = performance.now();
     await this.#inTurn(async () => {
       // Those that came while one was under way are done with it.
-      if (this.#renewedAt < began) await this.#write({});
+      if (this.#renewedAt.steady < began) await this.#write({});
     }).catch((error: unknown) => {
-      const { leaseMs } = this.#document;
-      if (performance.now() - this.#renewedAt <= leaseMs) return;
-      this.#lose(`it could not be renewed for ${seconds(leaseMs)}: ${(error as Error).message}`);
+      this.#trouble = (error as Error).message;
     });
+  }
+
+  /** Whether the last renewal is too long ago, by the clock that says most: while a machine sleeps, one of them stands. */
+  #look(): void {
+    const { steady, wall } = moment();
+    const ageMs = Math.max(steady - this.#renewedAt.steady, wall - this.#renewedAt.wall);
+    if (ageMs <= this.#document.leaseMs * holdsFor) return;
+    this.#lose(`it could not be renewed for ${seconds(ageMs)}: ${this.#trouble}`);
   }
 
   async #write(change: Partial<Pick<LeaseDocument, "holder" | "notes">>): Promise<void> {
     this.#lost.signal.throwIfAborted();
-    const began = performance.now();
+    const began = moment();
     const document = {
       ...this.#document,
       ...change,
@@ -271,13 +304,30 @@ class HeldLease implements Lease {
     }
     this.#document = document;
     this.#etag = etag;
+    // Its answer came too late.
+    this.#lost.signal.throwIfAborted();
     this.#renewedAt = began;
+    this.#trouble = "the bucket did not answer";
+  }
+
+  #stop(): void {
+    for (const timer of this.#timers) clearInterval(timer);
   }
 
   #lose(why: string): void {
-    clearInterval(this.#timer);
+    this.#stop();
     this.#lost.abort(
       new LeaseLostError(`This run no longer holds ${this.#bucket.name}/${this.key}: ${why}.`),
     );
   }
+}
+
+/** By a clock that may stand while the machine sleeps, and by one that may be set; ms. */
+interface Moment {
+  steady: number;
+  wall: number;
+}
+
+function moment(): Moment {
+  return { steady: performance.now(), wall: Date.now() };
 }

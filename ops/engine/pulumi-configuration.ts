@@ -3,11 +3,11 @@
  * and with a backend of its own that are thrown away; what it made is then put into the file, whose comments stay.
  * Secrets go to the CLI on standard input: the Automation API's `setConfig` would show them to whoever lists processes.
  */
-import { execFile } from "node:child_process";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type Document, isMap, parseDocument } from "yaml";
+import { PulumiCommandError, runPulumi } from "./pulumi-command.ts";
 import { replaceFile } from "./replace-file.ts";
 import type {
   ConfigurationChange,
@@ -162,8 +162,18 @@ class PulumiConfiguration implements StackConfigurationStore {
       await workshop.check(text, changes);
       progress(`Making sure that the backend has the stack ${this.#args.stack}`);
       await workshop.demandStack();
+      await this.#demandUnchanged();
       await replaceFile(this.#file, text);
     });
+  }
+
+  /** Questions take minutes, in which an editor or Git may have changed the file. */
+  async #demandUnchanged(): Promise<void> {
+    const { text } = await readDocument(this.#file);
+    if (text === this.#text) return;
+    throw new StackEngineError(
+      `${this.description} was changed meanwhile. Nothing was written: run this again, it begins with the file as it is now.`,
+    );
   }
 
   async #inWorkshop<T>(text: string, work: (workshop: Workshop) => Promise<T>): Promise<T> {
@@ -284,37 +294,20 @@ class Workshop {
 }
 
 /** Runs one command of the CLI. @param input what it reads @returns its standard output @throws StackEngineError */
-function pulumi(
+async function pulumi(
   command: string[],
   cwd: string,
   environment: Readonly<Record<string, string | undefined>>,
-  input = "",
+  input?: string,
 ): Promise<string> {
-  const env = { PULUMI_SKIP_UPDATE_CHECK: "true", ...environment };
-  return new Promise((resolve, reject) => {
-    const child = execFile(
-      "pulumi",
-      [...command, "--non-interactive", "--color", "never"],
-      { cwd, env, timeout: commandTimeoutMs },
-      (error, stdout, stderr) => {
-        if (error === null) resolve(stdout);
-        else {
-          const said = stderr.trim().replace(/^error: /, "");
-          const reason = said === "" ? error.message : said;
-          reject(
-            new StackEngineError(
-              /incorrect passphrase/.test(said)
-                ? "The passphrase does not open the stack's secrets (PULUMI_CONFIG_PASSPHRASE, or the file that PULUMI_CONFIG_PASSPHRASE_FILE names)."
-                : `\`pulumi ${command.slice(0, 2).join(" ")}\` failed: ${reason}`,
-              [],
-              { cause: error },
-            ),
-          );
-        }
-      },
+  try {
+    return await runPulumi(command, { cwd, environment, input, timeoutMs: commandTimeoutMs });
+  } catch (error) {
+    if (!(error instanceof PulumiCommandError) || !/incorrect passphrase/.test(error.said)) throw error;
+    throw new StackEngineError(
+      "The passphrase does not open the stack's secrets (PULUMI_CONFIG_PASSPHRASE, or the file that PULUMI_CONFIG_PASSPHRASE_FILE names).",
+      [],
+      { cause: error },
     );
-    // It may end without reading.
-    child.stdin?.on("error", () => undefined);
-    child.stdin?.end(input);
-  });
+  }
 }

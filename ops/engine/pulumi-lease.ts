@@ -11,16 +11,18 @@ import { type BucketBackend, leaseKey, locksPrefix } from "./pulumi-backend.ts";
 import type { PulumiLock } from "./pulumi-locks.ts";
 import { describeRun, type RunIdentity } from "./run-identity.ts";
 import { StackLockedError } from "./stack-engine.ts";
-import type { StateBucket } from "./state-bucket.ts";
+import { type StateBucket, StateBucketError } from "./state-bucket.ts";
 
 /** Far longer than a Pulumi CLI outlives its killed parent: it ends at the next dot of progress that nobody reads, in 2 s. */
 const defaultLeaseMs = 180_000;
-/** How soon a command's lock is looked for; it appears within seconds. */
+/** How often a command's lock is looked for; it appears within seconds. */
 const lookEveryMs = 500;
+/** While a lock is there: another command's can only come after it. */
+const lookAgainEveryMs = 2_000;
 /** Clocks are told to a second. */
 const grainMs = 1_000;
 
-/** A command of Pulumi's that was begun and whose lock was not seen yet. */
+/** Commands of Pulumi's that were begun, of whose locks one may not have been seen. */
 const unseenSchema = z.object({
   host: z.string(),
   /** By that host's clock, as Pulumi's own times are; ms since 1970. */
@@ -67,13 +69,27 @@ export class PulumiLeases {
 
   /**
    * Takes the lease, watching a holder of whom it is not known whether it lives.
-   * @throws StackLockedError that says who holds it and since when; StateBucketError
+   * @param signal ends that wait
+   * @throws StackLockedError that says who holds it and since when; StateBucketError; the signal's reason
    */
-  async take(): Promise<PulumiLease> {
+  async take(signal?: AbortSignal): Promise<PulumiLease> {
     const { holder, leaseMs = defaultLeaseMs, stack } = this.#args;
     try {
-      const lease = await takeLease({ bucket: this.#bucket, key: this.#key, holder, leaseMs });
-      const found = notesSchema.parse(lease.notes);
+      const lease = await takeLease({
+        bucket: this.#bucket,
+        key: this.#key,
+        holder,
+        leaseMs,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      const parsed = notesSchema.safeParse(lease.notes);
+      if (!parsed.success) {
+        await lease.release();
+        throw new StateBucketError(
+          `${this.#bucket.name}/${this.#key}: its notes are damaged. Look at it, and remove it when no run works on the stack.`,
+        );
+      }
+      const found = parsed.data;
       const heard = Date.parse(lease.predecessor?.renewed ?? "") || Date.now();
       // A holder may have begun a command until the renewal that it did not live to see.
       const to = heard + (lease.predecessor?.leaseMs ?? leaseMs);
@@ -136,30 +152,36 @@ export class PulumiLease {
     await this.#bucket.remove(this.#locksPrefix + nameOf(url));
   }
 
+  /** Proves that this run holds the lease now. @throws LeaseLostError, StateBucketError */
+  confirm(): Promise<void> {
+    return this.#lease.note({});
+  }
+
   /**
-   * Lets a command of Pulumi's run, and notes its lock as this lease's. When the lease is lost, that command is killed:
-   * what it still wrote would be written over the new holder's state.
+   * Lets commands of Pulumi's run, one after the other, and notes their locks as this lease's. When the lease is lost, what
+   * runs is killed: what it still wrote would be written over the new holder's state.
+   * @throws LeaseLostError also when the work came to its end meanwhile; what `work` throws
    */
   async during<T>(work: () => Promise<T>): Promise<T> {
+    this.lost.throwIfAborted();
     const begun = { host: this.#host, from: Date.now() };
     const ended = new AbortController();
     await this.#note({ locks: [], unseen: [begun] });
-    const kill = (): void => {
-      for (const pid of childPulumis()) process.kill(pid, "SIGKILL");
-    };
-    this.lost.addEventListener("abort", kill, { once: true });
-    const looked = this.#noteLock(ended.signal);
+    this.lost.addEventListener("abort", killPulumis, { once: true });
+    const looked = this.#noteLocks(begun, ended.signal);
     try {
-      return await work();
+      const result = await work();
+      this.lost.throwIfAborted();
+      return result;
     } catch (error) {
       throw this.lost.aborted ? this.lost.reason : error;
     } finally {
-      this.lost.removeEventListener("abort", kill);
+      this.lost.removeEventListener("abort", killPulumis);
       ended.abort();
-      const key = await looked;
-      // A Pulumi that was killed leaves it, and then it is known whose it was.
-      const isLeft = key !== undefined && (await this.#exists(key));
-      if (isLeft) this.#former = { ...this.#former, locks: [...this.#former.locks, key] };
+      // A Pulumi that was killed leaves its lock, and then it is known whose it was.
+      const left: string[] = [];
+      for (const key of await looked) if (await this.#exists(key)) left.push(key);
+      this.#former = { ...this.#former, locks: [...this.#former.locks, ...left] };
       await this.#note({ locks: [], unseen: [] }).catch(() => undefined);
     }
   }
@@ -189,26 +211,46 @@ export class PulumiLease {
     );
   }
 
-  /** Looks for the lock until it is there. What goes wrong shows at the next renewal. @returns its key */
-  async #noteLock(ended: AbortSignal): Promise<string | undefined> {
+  /**
+   * Looks for locks until the work has ended. That it was begun stays noted as long: of a run that is killed, the last
+   * lock may be one that was not seen. What goes wrong shows at the next renewal.
+   * @returns their keys
+   */
+  async #noteLocks(begun: z.infer<typeof unseenSchema>, ended: AbortSignal): Promise<string[]> {
     const seen = new Set<string>();
+    const own: string[] = [];
     while (!ended.aborted) {
+      let isLocked = false;
       try {
-        for (const key of await this.#bucket.list(this.#locksPrefix)) {
+        const there = await this.#bucket.list(this.#locksPrefix);
+        const before = own.length;
+        for (const key of there) {
           if (seen.has(key)) continue;
-          seen.add(key);
           const object = await this.#bucket.get(key);
+          seen.add(key);
           const lock = lockSchema.safeParse(object === undefined ? undefined : JSON.parse(object.text));
-          if (lock.data?.hostname !== this.#host || !isChild(lock.data.pid)) continue;
-          await this.#note({ locks: [key], unseen: [] });
-          return key;
+          if (lock.data?.hostname === this.#host && isChild(lock.data.pid)) own.push(key);
         }
+        if (own.length > before) await this.#note({ locks: own, unseen: [begun] });
+        isLocked = there.some((key) => own.includes(key));
       } catch {
         // The command goes on; the lease's own renewal decides whether it may.
       }
-      await delay(lookEveryMs, undefined, { signal: ended }).catch(() => undefined);
+      const waitMs = isLocked ? lookAgainEveryMs : lookEveryMs;
+      await delay(waitMs, undefined, { signal: ended }).catch(() => undefined);
     }
-    return undefined;
+    return own;
+  }
+}
+
+/** Ends at once what this process lets Pulumi do. */
+function killPulumis(): void {
+  for (const pid of childPulumis()) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It ended by itself; the others are to go all the same.
+    }
   }
 }
 

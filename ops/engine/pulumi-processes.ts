@@ -1,37 +1,74 @@
-/** Processes of the Pulumi CLI on this machine, as far as the system tells of them (/proc). */
+/** Processes of the Pulumi CLI on this machine. */
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Command's name and parent of a process; see proc(5). Undefined when it is gone, or where there is no /proc. */
-function look(pid: number): { name: string; parent: number } | undefined {
+/** A process; its name may be cut short, and may be a path. */
+interface Process {
+  name: string;
+  parent: number;
+}
+
+/** All processes of this machine, by their ids. */
+export type Processes = ReadonlyMap<number, Process>;
+
+/** As Linux tells of them in /proc; see proc(5). @returns undefined where there is none */
+function processesOfProc(): Processes | undefined {
+  let names: string[];
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const end = stat.lastIndexOf(")");
-    return {
-      name: stat.slice(stat.indexOf("(") + 1, end),
-      parent: Number(stat.slice(end + 2).split(" ")[1]),
-    };
+    names = readdirSync("/proc");
   } catch {
     return undefined;
   }
+  const found = new Map<number, Process>();
+  for (const pid of names.map(Number)) {
+    if (!(pid > 0)) continue;
+    try {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+      const end = stat.lastIndexOf(")");
+      found.set(pid, {
+        name: stat.slice(stat.indexOf("(") + 1, end),
+        parent: Number(stat.slice(end + 2).split(" ")[1]),
+      });
+    } catch {
+      // It is gone.
+    }
+  }
+  return found.size === 0 ? undefined : found;
 }
 
-/** Whether a process was started by this one, directly or not. Where there is no /proc: no. */
-export function isChild(pid: number): boolean {
-  for (let at = look(pid)?.parent; at !== undefined && at > 1; at = look(at)?.parent) {
+/** As POSIX's ps tells of them, for example on macOS. */
+export function processesOfPs(): Processes {
+  let listed: string;
+  try {
+    listed = execFileSync("ps", ["-A", "-o", "pid=,ppid=,comm="], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      timeout: 5_000,
+    });
+  } catch {
+    return new Map();
+  }
+  const lines = listed.matchAll(/^\s*(\d+)\s+(\d+)\s+(.+?)\s*$/gm);
+  return new Map(
+    [...lines].map(([, pid, parent, name = ""]) => [Number(pid), { name, parent: Number(parent) }]),
+  );
+}
+
+function allProcesses(): Processes {
+  return processesOfProc() ?? processesOfPs();
+}
+
+/** Whether a process was started by this one, directly or not. */
+export function isChild(pid: number, all = allProcesses()): boolean {
+  for (let at = all.get(pid)?.parent; at !== undefined && at > 1; at = all.get(at)?.parent) {
     if (at === process.pid) return true;
   }
   return false;
 }
 
-/** The Pulumi CLIs that this process has started. */
-export function childPulumis(): number[] {
-  let all: string[];
-  try {
-    all = readdirSync("/proc");
-  } catch {
-    return [];
-  }
-  return all
-    .map(Number)
-    .filter((pid) => pid > 0 && look(pid)?.name.startsWith("pulumi") === true && isChild(pid));
+/** The Pulumi CLIs, with their plugins, that this process has started. */
+export function childPulumis(all = allProcesses()): number[] {
+  return [...all]
+    .filter(([pid, { name }]) => (name.split("/").at(-1) ?? name).startsWith("pulumi") && isChild(pid, all))
+    .map(([pid]) => pid);
 }

@@ -1,13 +1,23 @@
 /** The engine with a stand-in for the Pulumi CLI: a script that keeps a lock and a state as the file backend does. */
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { spawnSync } from "node:child_process";
 import { hostname, tmpdir } from "node:os";
 import path from "node:path";
 import { after, beforeEach, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { inspect } from "node:util";
 import { openPulumi } from "./pulumi.ts";
-import { StackLockedError } from "./stack-engine.ts";
+import { StackEngineError, StackLockedError } from "./stack-engine.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "pulumi-engine-test-"));
 const [state, lock, log] = ["state.json", "lock.json", "log"].map((name) => path.join(directory, name)) as [
@@ -35,10 +45,15 @@ case "$1 $2" in
 esac
 case "$1 $2" in
   version*) echo v3.248.0 ;;
-  "stack export") cat state.json ;;
-  "stack import") while [ "$1" != --file ]; do shift; done; cat "$2" > state.json ;;
+  "stack export")
+    cat state.json
+    if [ -e broken ]; then echo "error: it broke" >&2; exit 255; fi ;;
+  "stack import") cat > state.json ;;
+  whoami*) [ -e offline ] && { echo "error: no route" >&2; exit 255; }; echo '{"user":"root","url":"file://state"}' ;;
   "stack history") echo "[]" ;;
-  "stack output") echo "{}" ;;
+  "stack output")
+    if [ -e broken ]; then cat state.json; echo "error: it broke" >&2; exit 255; fi
+    echo "{}" ;;
 esac
 `;
 
@@ -55,8 +70,8 @@ beforeEach(() => {
     state,
     JSON.stringify({ version: 3, deployment: { resources, pending_operations: [pending] } }),
   );
-  rmSync(lock, { force: true });
-  rmSync(log, { force: true });
+  for (const file of [lock, log, ...["broken", "offline"].map((name) => path.join(directory, name))])
+    rmSync(file, { force: true });
 });
 
 const open = async (lockWaitMs = 300) => {
@@ -123,3 +138,65 @@ test(
     );
   },
 );
+
+const secret = "made-up-token-7f3a";
+
+/** A failed command's error, with all that hangs on it, holds no secret. */
+const demandNoSecret = (error: unknown): true => {
+  assert.ok(error instanceof StackEngineError);
+  assert.match(error.message, /it broke|currently locked/);
+  assert.doesNotMatch(inspect(error, { depth: Infinity, showHidden: true }), new RegExp(secret));
+  return true;
+};
+
+test(
+  "a state's secrets are asked for encrypted, and never stand in a file beside it, nor in a message",
+  { timeout: 60_000 },
+  async () => {
+    const scratch = path.join(directory, "tmp");
+    mkdirSync(scratch);
+    const former = process.env["TMPDIR"];
+    process.env["TMPDIR"] = scratch;
+    try {
+      // Locked by another machine's run from the import on, after it was read with creations pending.
+      const file = path.join(directory, "bin", "pulumi");
+      const refused = cli
+        .replace("refresh*|destroy*|", "")
+        .replace(`root@${hostname()}`, "root@another")
+        .replace("2026-01-05T10:00:00Z", new Date().toISOString());
+      writeFileSync(file, refused);
+      const deployment = {
+        resources: [{ urn, type: "t", inputs: { secret } }],
+        pending_operations: [pending],
+      };
+      writeFileSync(state, JSON.stringify({ version: 3, deployment }));
+      writeFileSync(lock, "1");
+      const engine = await open();
+      await assert.rejects(engine.settle(), demandNoSecret);
+      assert.deepEqual(readdirSync(scratch), [], "a refused import leaves nothing");
+      rmSync(lock);
+      await engine.settle();
+      assert.equal(pendingNow(), undefined);
+      assert.deepEqual(readdirSync(scratch), []);
+      assert.doesNotMatch(readFileSync(log, "utf8"), /stack export.*--show-secrets|made-up-token/);
+      writeFileSync(path.join(directory, "broken"), "");
+      await assert.rejects(engine.state(), demandNoSecret);
+      await assert.rejects(engine.outputs(), demandNoSecret);
+    } finally {
+      if (former === undefined) delete process.env["TMPDIR"];
+      else process.env["TMPDIR"] = former;
+    }
+  },
+);
+
+test("a backend that cannot be asked is not taken for one without a lease", { timeout: 60_000 }, async () => {
+  const engine = await open();
+  writeFileSync(path.join(directory, "offline"), "");
+  await assert.rejects(engine.settle(), /`pulumi whoami` failed: no route/);
+  assert.equal(pendingNow() === undefined, false);
+});
+
+test("a CLI that is too old is refused", { timeout: 60_000 }, async () => {
+  writeFileSync(path.join(directory, "bin", "pulumi"), cli.replace("v3.248.0", "v3.247.9"));
+  await assert.rejects(open(), /is 3\.247\.9\. 3\.248\.0 or newer is needed/);
+});

@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type * as automationModule from "@pulumi/pulumi/automation/index.js";
 import type { EngineEvent, Stack } from "@pulumi/pulumi/automation/index.js";
 import { parseDocument } from "yaml";
+import { causeOf, messageOf, PulumiCommandError, runPulumi } from "./pulumi-command.ts";
 import { eventOf } from "./pulumi-events.ts";
 import { PulumiFailures } from "./pulumi-failures.ts";
 import { bucketBackendOf } from "./pulumi-backend.ts";
@@ -37,9 +38,14 @@ type Automation = typeof automationModule;
 /** A run that ends at this moment is waited for. */
 const defaultLockWaitMs = 30_000;
 const lockPollMs = 1_000;
+/** Of the CLI. */
+const oldestVersion = "3.248.0";
 
 /** https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/ */
 const deleteUnreachable = "PULUMI_K8S_DELETE_UNREACHABLE";
+
+/** What a locked backend says: a folder or a bucket, Pulumi Cloud (as the Automation API's ConcurrentUpdateError). */
+const lockedTexts = ["the stack is currently locked by", "[409] Conflict"];
 
 /** What `pulumi stack export` gives, as far as it is read here. */
 interface Checkpoint {
@@ -69,11 +75,17 @@ export async function openPulumi(
   const automation = await import("@pulumi/pulumi/automation/index.js");
   const pulumiCommand = await automation.PulumiCommand.get().catch((error: unknown) => {
     throw new StackUnavailableError(
-      `The Pulumi CLI on PATH cannot be used: ${messageOf(error)}. 3.248 or newer is needed: https://www.pulumi.com/docs/install/`,
+      `The Pulumi CLI on PATH cannot be used: ${messageOf(error)}. ${oldestVersion} or newer is needed: https://www.pulumi.com/docs/install/`,
       [],
-      { cause: error },
+      { cause: causeOf(error) },
     );
   });
+  const { version } = pulumiCommand;
+  if (version !== null && version.compare(oldestVersion) < 0) {
+    throw new StackUnavailableError(
+      `The Pulumi CLI on PATH is ${version.version}. ${oldestVersion} or newer is needed: https://www.pulumi.com/docs/install/`,
+    );
+  }
   const envVars = Object.fromEntries(
     Object.entries({ PULUMI_SKIP_UPDATE_CHECK: "true", ...args.environment }).filter(
       (entry): entry is [string, string] => entry[1] !== undefined,
@@ -85,7 +97,7 @@ export async function openPulumi(
       { pulumiCommand, envVars },
     );
     return new PulumiEngine(automation, stack, args, {
-      version: String(pulumiCommand.version ?? ""),
+      version: version?.version ?? "",
       lockWaitMs,
       leaseMs,
     });
@@ -95,14 +107,14 @@ export async function openPulumi(
         `There is no stack ${args.stack} in this Pulumi backend. Make it with \`pulumi stack init ${args.stack}\`, ` +
           "or log in to the backend that has it (`pulumi login`).",
         [],
-        { cause: error },
+        { cause: causeOf(error) },
       );
     }
     throw new StackUnavailableError(
       `The Pulumi CLI cannot open the stack ${args.stack}: ${messageOf(error)}`,
       [],
       {
-        cause: error,
+        cause: causeOf(error),
       },
     );
   }
@@ -158,8 +170,10 @@ class PulumiEngine implements StackEngine {
         const deployment: Checkpoint = { ...exported.deployment };
         if ((deployment.pending_operations ?? []).length === 0) return;
         delete deployment.pending_operations;
+        // This process may have been frozen since it read it, and then another run may have come and gone.
+        await lease?.confirm();
         // A run that began meanwhile holds the stack, and the backend refuses this.
-        await this.#told("stack import", () => this.#stack.importStack({ ...exported, deployment }));
+        await this.#pulumi(["stack", "import"], JSON.stringify({ ...exported, deployment }));
       }),
     );
   }
@@ -178,7 +192,8 @@ class PulumiEngine implements StackEngine {
     const { environment, stack } = this.#args;
     const { workspace } = this.#stack;
     const named = environment["PULUMI_BACKEND_URL"] || undefined;
-    const url = named ?? (await workspace.whoAmI().catch(() => undefined))?.url ?? "";
+    // Without an answer it is not known whether there is a lease to hold.
+    const url = named ?? (await this.#told("whoami", () => workspace.whoAmI())).url ?? "";
     const backend = bucketBackendOf(url, environment);
     if (backend === undefined) return undefined;
     const { name: project } = await workspace.projectSettings();
@@ -193,11 +208,17 @@ class PulumiEngine implements StackEngine {
   }
 
   /** Does `work` with the stack's lease, where there is one. @throws StackLockedError */
-  async #leased<T>(work: (lease: PulumiLease | undefined) => Promise<T>): Promise<T> {
+  async #leased<T>(
+    work: (lease: PulumiLease | undefined) => Promise<T>,
+    signal = this.#args.signal,
+  ): Promise<T> {
     const leases = await this.#leases();
     if (leases === undefined) return work(undefined);
     try {
-      const lease = await leases.take();
+      const lease = await leases.take(signal).catch((error: unknown) => {
+        if (signal?.aborted !== true) throw error;
+        throw new StackRunAbortedError("The wait for another run's lease was stopped; nothing was done.");
+      });
       const { takenFrom } = lease;
       if (takenFrom !== undefined) this.#note(`the lease of ${takenFrom} has run out: taken over`);
       try {
@@ -210,10 +231,11 @@ class PulumiEngine implements StackEngine {
         throw new StackLockedError(
           `${error.message} What Pulumi was doing was killed: run this again when the other run has ended.`,
           [],
-          { cause: error },
+          { cause: causeOf(error) },
         );
       }
-      if (error instanceof StateBucketError) throw new StackEngineError(error.message, [], { cause: error });
+      if (error instanceof StateBucketError)
+        throw new StackEngineError(error.message, [], { cause: causeOf(error) });
       throw error;
     } finally {
       leases.close();
@@ -232,7 +254,7 @@ class PulumiEngine implements StackEngine {
         if (!(error instanceof StackLockedError)) throw error;
         // However long the command itself took.
         if (await this.#unlockDead(error.message, lease)) continue;
-        if (performance.now() > until) throw error;
+        if (performance.now() > until || this.#args.signal?.aborted === true) throw error;
         await delay(Math.min(lockPollMs, this.#lockWaitMs));
       }
     }
@@ -284,12 +306,19 @@ class PulumiEngine implements StackEngine {
     );
   }
 
+  /** The state with its secrets encrypted, as an import takes them back. */
   async #export(): Promise<{ version: number; deployment: Checkpoint | undefined }> {
-    const exported = await this.#told("stack export", () => this.#stack.exportStack());
-    return {
-      version: exported.version,
-      deployment: (exported.deployment as Checkpoint | null | undefined) ?? undefined,
-    };
+    const text = await this.#pulumi(["stack", "export"]);
+    const exported = JSON.parse(text) as { version: number; deployment?: Checkpoint | null };
+    return { ...exported, deployment: exported.deployment ?? undefined };
+  }
+
+  #pulumi(command: readonly string[], input?: string): Promise<string> {
+    const { stack, projectDirectory: cwd } = this.#args;
+    const environment = { ...process.env, ...this.#stack.workspace.envVars };
+    return this.#told(command.join(" "), () =>
+      runPulumi([...command, "--stack", stack], { cwd, environment, input }),
+    );
   }
 
   async state(): Promise<StackState | undefined> {
@@ -375,20 +404,20 @@ class PulumiEngine implements StackEngine {
       return lease === undefined ? begun() : lease.during(begun);
     };
     try {
-      return await this.#leased(held);
+      return await this.#leased(held, signal);
     } catch (error) {
-      if (error instanceof StackLockedError) throw error;
+      if (error instanceof StackLockedError || error instanceof StackRunAbortedError) throw error;
       if (signal.aborted) {
         throw new StackRunAbortedError(
           `${command} was stopped. What was done is in the state; run it again to go on.`,
           [],
           {
-            cause: error,
+            cause: causeOf(error),
           },
         );
       }
       this.#throwIfLocked(error);
-      throw failedRun(`pulumi ${command}`, failures.all(messageOf(error)), error);
+      throw failedRun(`pulumi ${command}`, failures.all(messageOf(error)), causeOf(error));
     } finally {
       if (folder !== undefined) await rm(folder.directory, { recursive: true, force: true });
     }
@@ -408,7 +437,9 @@ class PulumiEngine implements StackEngine {
       return { directory, file };
     } catch (error) {
       await rm(directory, { recursive: true, force: true });
-      throw new StackEngineError(`${name} cannot be read: ${messageOf(error)}`, [], { cause: error });
+      throw new StackEngineError(`${name} cannot be read: ${messageOf(error)}`, [], {
+        cause: causeOf(error),
+      });
     }
   }
 
@@ -417,21 +448,24 @@ class PulumiEngine implements StackEngine {
       return await work();
     } catch (error) {
       this.#throwIfLocked(error);
-      throw new StackEngineError(`\`pulumi ${command}\` failed: ${messageOf(error)}`, [], { cause: error });
+      if (error instanceof StackEngineError) throw error;
+      throw new StackEngineError(`\`pulumi ${command}\` failed: ${messageOf(error)}`, [], {
+        cause: causeOf(error),
+      });
     }
   }
 
   #throwIfLocked(error: unknown): void {
-    if (!(error instanceof this.#automation.ConcurrentUpdateError)) return;
+    const isLocked =
+      error instanceof PulumiCommandError
+        ? lockedTexts.some((text) => error.said.includes(text))
+        : error instanceof this.#automation.ConcurrentUpdateError;
+    if (!isLocked) return;
     throw new StackLockedError(
       `Another run works on the stack ${this.#args.stack}: wait until it ends. If it is dead for certain, ` +
         `\`pulumi cancel -s ${this.#args.stack}\` takes its lock away.\n${messageOf(error)}`,
       [],
-      { cause: error },
+      { cause: causeOf(error) },
     );
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

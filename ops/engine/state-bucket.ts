@@ -110,7 +110,9 @@ export function openStateBucket(settings: StateBucketSettings): StateBucket {
       try {
         const { Body, ETag = "", LastModified } = await client.send(command);
         const text = (await Body?.transformToString()) ?? "";
-        const now = date === undefined ? Date.now() : Date.parse(date);
+        const now = Date.parse(date ?? "");
+        // By this machine's clock a living run might count as dead.
+        if (Number.isNaN(now)) throw new Error(`its answer has no time (header Date: ${date ?? "none"})`);
         return { text, etag: ETag, ageMs: Math.max(0, now - (LastModified?.getTime() ?? now)) };
       } catch (error) {
         if (isNamed(error, ["NoSuchKey", "NotFound"])) return undefined;

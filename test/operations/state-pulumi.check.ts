@@ -5,15 +5,17 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, watch } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { inspect } from "node:util";
 import { after, before, test } from "node:test";
 import { createProject, type TestProject } from "../../lab/engine/testing/project.ts";
 import type { LabObjectStore } from "../../lab/objectstore/index.ts";
 import { isPulumiOnPath, openPulumi } from "../../ops/engine/pulumi.ts";
 import { bucketBackendOf, leaseKey, locksPrefix } from "../../ops/engine/pulumi-backend.ts";
 import { type FoundLease, readLease } from "../../ops/engine/lease.ts";
+import { runPulumi } from "../../ops/engine/pulumi-command.ts";
 import { describeLock, StackLockedError } from "../../ops/engine/stack-engine.ts";
 import { openStateBucket, type StateBucket } from "../../ops/engine/state-bucket.ts";
 import { startBucket } from "../infrastructure/world.ts";
@@ -170,4 +172,74 @@ test("a run that was frozen kills its Pulumi when it wakes up and its lease is g
   });
   await other.settle();
   assert.deepEqual(await shared.list(locks), []);
+});
+
+/** An output of the program. */
+const secret = "made-up-token-52c1";
+
+test("secrets of a state stay encrypted when its pending creations are forgotten", options, async () => {
+  const scratch = path.join(home, "scratch");
+  mkdirSync(scratch);
+  const made = createProject(`export const token = pulumi.secret("${secret}"), open = "word";`);
+  const run = (command: string[]): Promise<string> =>
+    runPulumi([...command, "--stack", "dev"], { cwd: made.directory, environment });
+  const former = process.env["TMPDIR"];
+  const files: string[] = [];
+  try {
+    const opened = await openPulumi(
+      { projectDirectory: made.directory, stack: "dev", environment },
+      { lockWaitMs: 500, leaseMs },
+    );
+    assert.ok(opened);
+    await opened.up({ signal: new AbortController().signal });
+    assert.doesNotMatch(await run(["stack", "export"]), new RegExp(secret));
+    // As a killed Pulumi leaves it; an import of its own would drop what is pending.
+    const key = `${locks.replace(/locks\/.*$/, "")}stacks/test/dev.json`;
+    const found = await shared.get(key);
+    assert.ok(found);
+    const checkpoint = JSON.parse(found.text) as {
+      checkpoint: { latest: { resources: { urn: string }[]; pending_operations?: unknown } };
+    };
+    const { latest } = checkpoint.checkpoint;
+    const [root] = latest.resources;
+    assert.ok(root);
+    const begun = { ...root, urn: `${root.urn}-child`, type: "random:index/randomId:RandomId", custom: true };
+    latest.pending_operations = [{ resource: { ...begun, outputs: undefined }, type: "creating" }];
+    await shared.put(key, JSON.stringify(checkpoint), { ifMatch: found.etag });
+    assert.equal((await opened.state())?.pending.length, 1);
+
+    process.env["TMPDIR"] = scratch;
+    const watched = watch(scratch, (_event, name) => void files.push(name ?? ""));
+    await opened.settle();
+    watched.close();
+    assert.equal((await opened.state())?.pending.length, 0);
+    assert.deepEqual(
+      files.filter((name) => name.startsWith("automation-")),
+      [],
+    );
+    for (const entry of readdirSync(scratch, { recursive: true, withFileTypes: true }))
+      if (entry.isFile())
+        assert.doesNotMatch(
+          readFileSync(path.join(entry.parentPath, entry.name), "utf8"),
+          new RegExp(secret),
+        );
+    // It can still be opened.
+    assert.deepEqual(await opened.outputs(), { token: secret, open: "word" });
+
+    // Refused: the passphrase is another one.
+    const wrong = await openPulumi({
+      projectDirectory: made.directory,
+      stack: "dev",
+      environment: { ...environment, PULUMI_CONFIG_PASSPHRASE: "another" },
+    });
+    await assert.rejects(wrong?.outputs() ?? Promise.resolve(), (error: unknown) => {
+      assert.match((error as Error).message, /incorrect passphrase/);
+      assert.doesNotMatch(inspect(error, { depth: Infinity, showHidden: true }), new RegExp(secret));
+      return true;
+    });
+  } finally {
+    if (former === undefined) delete process.env["TMPDIR"];
+    else process.env["TMPDIR"] = former;
+    made.remove();
+  }
 });
