@@ -101,6 +101,20 @@ test("what a former run wrote before it was shut out counts", async () => {
   await held.release();
 });
 
+test("a lease that somebody removed is no reason to refuse the state", async () => {
+  const server = new SimulatedBucket();
+  for (const text of ["a", "b", "c"]) {
+    const held = await stateOn(server.machine(), "one").lock();
+    await held.write(text);
+    await held.release();
+  }
+  server.remove("states/dev.json.lock");
+  const held = await stateOn(server.machine(), "two").lock();
+  assert.equal(await held.read(), "c");
+  await held.write("d");
+  await held.release();
+});
+
 test("what is no state of ours is left alone", async () => {
   const server = new SimulatedBucket();
   server.put("states/dev.json", "not json", "if-absent");

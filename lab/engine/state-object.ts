@@ -75,6 +75,7 @@ export class SharedState implements StatePlace {
         bucket: this.#bucket,
         key: `${this.#key}.lock`,
         holder,
+        floor: async () => (await this.#find())?.object.generation ?? 0,
         ...(leaseMs === undefined ? {} : { leaseMs }),
       });
     } catch (error) {
