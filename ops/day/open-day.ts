@@ -29,6 +29,7 @@ import { findOpenedCluster } from "./opened-cluster.ts";
 import { compareOvernight } from "./overnight.ts";
 import { judgePositions, type Positions } from "./positions.ts";
 import { NotReadyError, readReadiness, waitForReady } from "./readiness.ts";
+import { tellSessionDifference } from "./session-difference.ts";
 import { recordedEngine, type Timeline } from "./timeline.ts";
 import { inWords, type Pause, realPause, waitUntil } from "./waiting.ts";
 
@@ -38,7 +39,7 @@ export interface OpenDayOptions {
   /** Run by a machine: begins when the calendar says, and not on other days. Default: false, at once. */
   scheduled?: boolean;
   /** Asked when `scheduled`, unless `tradingDay` is given. */
-  calendar?: Pick<Calendar, "dayAt" | "dayOf" | "nextDay">;
+  calendar?: Pick<Calendar, "dayAt" | "dayOf" | "nextDay" | "source">;
   /** The day to open, when it is known already. */
   tradingDay?: TradingDay;
   /** Longest time before `beginsAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 4 h. */
@@ -123,6 +124,8 @@ export async function openDay(parts: ClusterParts, options: OpenDayOptions): Pro
 async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenDayResult> {
   const { reporter, stack, now } = parts;
   const { notifier, pause = realPause, waitReady = true } = options;
+  if (options.scheduled === true && options.calendar !== undefined)
+    await tellSessionDifference(parts, notifier, options.calendar.source);
   const day = await dayOf(parts, options);
   if (typeof day === "object" && "outcome" in day) return day;
   if (day !== undefined) {

@@ -6,6 +6,7 @@ import { documents } from "../../services/archive/layout.ts";
 import { type ArchiveStore, ArchiveUnreachableError } from "../../services/archive/store.ts";
 import { MemoryStore } from "../../services/archive/memory-store.ts";
 import { calendarOf } from "../calendar/calendar.ts";
+import type { SessionSource } from "../calendar/session-source.ts";
 import { storedRules } from "../calendar/stored-rules.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
@@ -156,6 +157,32 @@ test("the night after a trading day is no trading day's", async () => {
   const { parts, options, notices } = play("2025-01-15T05:30:00Z");
   assert.equal((await openDay(parts, options)).outcome, "too-early");
   assert.deepEqual(notices, []);
+});
+
+test("open says once that the calendar that it believes has no session where the stored rules have one", async () => {
+  const { parts, options, notices, beats } = play("2025-01-14T13:37:00Z");
+  const source = (except: string): SessionSource => ({
+    name: "Alpaca",
+    sessions: async (first, last) =>
+      new Map([...(await storedRules.sessions(first, last))].filter(([date]) => date !== except)),
+  });
+  const own = (except: string) => ({ ...options, calendar: calendarOf(calendar.schedule, source(except)) });
+  for (const outcome of ["no-trading-day", "no-trading-day"])
+    assert.equal((await openDay(parts, own(day.date))).outcome, outcome);
+  assert.deepEqual(
+    [notices.map(({ kind }) => kind), beats],
+    [["not-opened"], ["open success", "open success"]],
+  );
+  assert.match(
+    notices[0]?.text ?? "",
+    /differ for 2025-01-14: Alpaca says no session, the stored rules .* say 09:30 to 16:00.*open --stack dev/,
+  );
+  await assert.rejects(openDay(parts, own("2025-01-15")), StackLockedError);
+  assert.deepEqual(
+    notices.map(({ kind }) => kind),
+    ["not-opened", "failed"],
+    "only today's is told",
+  );
 });
 
 test("open leaves a day that a person has closed early; without --scheduled it opens it", async () => {

@@ -7,6 +7,8 @@ import { clearLeftover, type ClearingParts } from "../cluster/clear.ts";
 import { LeftBehindError } from "../cluster/close.ts";
 import { endAdmissions } from "../cluster/end-admissions.ts";
 import { RemovalError } from "../cluster/removal.ts";
+import type { SessionSource } from "../calendar/session-source.ts";
+import { sessionDifference } from "../day/session-difference.ts";
 import { StackEngineError } from "../engine/stack-engine.ts";
 import { HetznerActionError, HetznerApiError } from "../hetzner/errors.ts";
 import type { Notifier } from "../notify/notifier.ts";
@@ -21,7 +23,7 @@ export interface GuardParts extends ClearingParts {
   /** The present moment. */
   now: () => Date;
   /** Undefined: the stack has no schedule, so nothing has to be open. */
-  calendar: GuardCalendar | undefined;
+  calendar: (GuardCalendar & { source?: SessionSource }) | undefined;
   notifier: Notifier;
   /** How long after its closing time a cluster may take to be gone (`trading:schedule.deadlineMinutes`). Default: 90. */
   deadlineMinutes?: number;
@@ -78,7 +80,7 @@ export async function guardStack(parts: GuardParts, options: GuardOptions = {}):
   const sight = await look({ stack, now: now(), client, archiveStore, calendar });
   await endAdmissions({ client, stack, signal, reporter, now });
   const activities = hasRealTimes ? await readActivities(sight, archiveStore) : undefined;
-  const findings = findingsOf(sight, deadlineMs, activities);
+  const findings = [...findingsOf(sight, deadlineMs, activities), ...(await calendarFindings(parts, sight))];
   const warn = (line: string): void => reporter.note(`warning: ${line}`);
   // A bucket that has just not answered is not asked again.
   const isBucketThere = sight.archived !== undefined;
@@ -119,6 +121,13 @@ export async function guardStack(parts: GuardParts, options: GuardOptions = {}):
     closed,
     notClosed,
   };
+}
+
+/** A calendar that could not be asked was found before. */
+async function calendarFindings({ calendar }: GuardParts, sight: Sight): Promise<Finding[]> {
+  if (calendar?.source === undefined || sight.blind.some(({ what }) => what === "calendar")) return [];
+  const difference = await sessionDifference(sight, calendar.source);
+  return difference === undefined ? [] : [difference];
 }
 
 function noticeOf({ stack, now }: GuardParts, finding: Finding, memory: Memory) {

@@ -18,8 +18,9 @@ import {
 } from "../../lab/objectstore/index.ts";
 import { rulesOf } from "../../ops/admit/admission.ts";
 import { LeftBehindError } from "../../ops/cluster/close.ts";
+import type { SessionTimes } from "../../ops/calendar/session-source.ts";
 import type { TradingDay } from "../../ops/calendar/trading-day.ts";
-import { guardStack, type GuardOptions, type GuardResult } from "../../ops/guard/guard.ts";
+import { guardStack, type GuardOptions, type GuardParts, type GuardResult } from "../../ops/guard/guard.ts";
 import { HetznerClient } from "../../ops/hetzner/client.ts";
 import { openNotifier } from "../../ops/notify/notifier.ts";
 import { RefusedError, UsageError } from "../../ops/run.ts";
@@ -85,7 +86,11 @@ function cluster(changes: Partial<LabelledCluster> = {}): LabelledCluster {
 }
 
 /** Looks at a moment so many hours after the morning. */
-async function guard(hours: number, options: GuardOptions = {}): Promise<GuardResult> {
+async function guard(
+  hours: number,
+  options: GuardOptions = {},
+  itsCalendar: GuardParts["calendar"] = calendar,
+): Promise<GuardResult> {
   const { hetzner } = account.client;
   const ahead = at(hours).getTime() - hetzner.clock.now();
   if (ahead > 0) hetzner.clock.advance(ahead);
@@ -104,7 +109,7 @@ async function guard(hours: number, options: GuardOptions = {}): Promise<GuardRe
       reporter,
       signal,
       now: () => at(hours),
-      calendar,
+      calendar: itsCalendar,
       notifier: openNotifier({
         environment: ear.environment,
         reporter,
@@ -157,6 +162,14 @@ test("a seal that was asked for long ago and a drained cluster that stands: told
   );
   assert.deepEqual(toldKinds(), ["not-opened"]);
   assert.deepEqual(kinds(await guard(1.5)), []);
+});
+
+test("a session that only the stored rules know is told once", async () => {
+  const source = { name: "Alpaca", sessions: () => Promise.resolve(new Map<string, SessionTimes>()) };
+  const cancelled = { dayAt: () => Promise.resolve(undefined), source };
+  for (const hours of [0.5, 1.75]) assert.deepEqual(kinds(await guard(hours, {}, cancelled)), ["not-opened"]);
+  assert.equal(ear.told.length, 1);
+  assert.match(ear.told[0]?.text ?? "", /differ for 2026-11-20: Alpaca says no session/);
 });
 
 test("nothing opens: told at once, again an hour later, not between; over when it is there; news when it comes again", async () => {
