@@ -118,7 +118,8 @@ test(
       assert.match(notices[0]?.text ?? "", /ready to trade; closes at /);
 
       const again = await open({ scheduled: true, tradingDay: day, timeline });
-      assert.deepEqual([again.outcome, again.opened, again.cluster], ["already-open", null, opened.cluster]);
+      assert.deepEqual([again.outcome, again.opened], ["already-open", null]);
+      assert.equal(again.cluster?.clusterId, opened.cluster?.clusterId);
       assert.match(again.word, /^already open: dev\/.*, ready since /);
       assert.equal(notices.length, 1, "nobody is told twice");
       await world.demandOneCluster();
@@ -142,6 +143,9 @@ test(
         ["opened", "closed"],
       );
       assert.deepEqual(beats, ["open success", "open success", "close success", "close success"]);
+      const left = await open({ scheduled: true, tradingDay: day });
+      assert.deepEqual([left.outcome, notices.length, beats.length], ["closed-early", 2, 5]);
+      await world.demandEmpty();
 
       const common = { stack: "dev", error: undefined, endedAt: new Date() };
       writeDayReport(folder, { ...common, command: "open", result: opened, timeline });
