@@ -5,6 +5,11 @@ import { type Finding, findingsOf } from "./finding.ts";
 
 const finding = findingsOf("delivery");
 const gitMs = 30_000;
+/** How git reaches the network, where not directly: https://git-scm.com/docs/git-config (http.proxy, http.sslCAInfo). */
+const networkVariables = [
+  ...["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", "no_proxy", "NO_PROXY"],
+  ...["GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "SSL_CERT_FILE", "SSL_CERT_DIR"],
+];
 
 /** See the module's description. @throws the signal's reason */
 export async function checkDelivery({ draft, signal, progress }: CheckContext): Promise<Finding[]> {
@@ -44,6 +49,7 @@ function lsRemote(
 ): Promise<{ code: number; said: string }> {
   const command = ["-c", "credential.helper=", "ls-remote", "--exit-code", "--", repository, revision];
   const env = {
+    ...Object.fromEntries(networkVariables.map((name) => [name, process.env[name]])),
     PATH: process.env["PATH"],
     HOME: process.env["HOME"],
     GIT_TERMINAL_PROMPT: "0",
