@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { SimulatedBucket, SimulatedMachine } from "../../ops/engine/testing/simulated-bucket.ts";
-import { StateFormatError, StateLockedError, StateLostError } from "./errors.ts";
+import { AbortedError, StateFormatError, StateLockedError, StateLostError } from "./errors.ts";
 import { SharedState, stateObjectAt } from "./state-object.ts";
 
 const leaseMs = 1_000;
-const stateOn = (bucket: SimulatedMachine, host: string): SharedState =>
+const stateOn = (bucket: SimulatedMachine, host: string, signal?: AbortSignal): SharedState =>
   new SharedState({
     bucket,
+    signal,
     key: "states/dev.json",
     processes: "",
     holder: { user: "ci", host, pid: 7, run: null, since: "2026-01-05T10:00:00.000Z" },
@@ -99,6 +100,17 @@ test("what a former run wrote before it was shut out counts", async () => {
   assert.equal(await held.read(), "just in time");
   await assert.rejects(former.write("too late"), StateLostError);
   await held.release();
+});
+
+test("the wait for a run that may be dead ends with the signal", async () => {
+  const server = new SimulatedBucket();
+  const machine = server.machine();
+  await stateOn(machine, "one").lock();
+  machine.freeze();
+  const stopped = new AbortController();
+  const waiting = stateOn(server.machine(), "two", stopped.signal).lock();
+  stopped.abort();
+  await assert.rejects(waiting, AbortedError);
 });
 
 test("a lease that somebody removed is no reason to refuse the state", async () => {

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { type Lease, LeaseHeldError, readLease, takeLease } from "../../ops/engine/lease.ts";
 import { describeRun, type RunIdentity } from "../../ops/engine/run-identity.ts";
 import type { StateBucket, StateBucketSettings } from "../../ops/engine/state-bucket.ts";
-import { StateFormatError, StateLockedError, StateLostError } from "./errors.ts";
+import { AbortedError, StateFormatError, StateLockedError, StateLostError } from "./errors.ts";
 import type { LockedState, StateLockHolder, StatePlace } from "./state-place.ts";
 
 const format = "trading-lab-state-object-1";
@@ -38,6 +38,8 @@ export interface SharedStateArguments {
   /** Who works on it, for others. */
   holder: RunIdentity;
   leaseMs?: number | undefined;
+  /** Ends the wait for a run of which it is not known whether it lives. */
+  signal?: AbortSignal | undefined;
 }
 
 /** @returns bucket and key of `s3://bucket/key`; undefined for anything else. */
@@ -68,7 +70,7 @@ export class SharedState implements StatePlace {
   }
 
   async lock(): Promise<LockedState> {
-    const { holder, leaseMs } = this.#args;
+    const { holder, leaseMs, signal } = this.#args;
     let lease: Lease;
     try {
       lease = await takeLease({
@@ -77,8 +79,10 @@ export class SharedState implements StatePlace {
         holder,
         floor: async () => (await this.#find())?.object.generation ?? 0,
         ...(leaseMs === undefined ? {} : { leaseMs }),
+        ...(signal === undefined ? {} : { signal }),
       });
     } catch (error) {
+      if (signal?.aborted === true) throw new AbortedError("The wait for another run");
       if (!(error instanceof LeaseHeldError)) throw error;
       throw new StateLockedError(this.name, describeRun(error.holder), error.holder.pid, error.message);
     }

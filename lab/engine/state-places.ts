@@ -11,10 +11,10 @@ import { SharedState, stateObjectAt } from "./state-object.ts";
 import type { LockedState, StatePlace } from "./state-place.ts";
 
 /** What says where a state is. */
-export type StateLocation = Pick<EngineOptions, "stateFile" | "stateBucket" | "environment">;
+export type StateLocation = Pick<EngineOptions, "stateFile" | "stateBucket" | "environment" | "signal">;
 
 /** The place; close it when done. @throws ConfigurationError */
-export function statePlace({ stateFile, stateBucket, environment = {} }: StateLocation): StatePlace {
+export function statePlace({ stateFile, stateBucket, environment = {}, signal }: StateLocation): StatePlace {
   if (!stateFile.startsWith("s3://")) return new StateFile(stateFile);
   const object = stateObjectAt(stateFile);
   const problems = [
@@ -33,6 +33,7 @@ export function statePlace({ stateFile, stateBucket, environment = {} }: StateLo
     processes: path.join(labDirectories.state, `shared-${name}.processes`),
     holder: runIdentity({ ...process.env, ...environment }),
     leaseMs,
+    signal,
   });
 }
 
