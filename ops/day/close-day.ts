@@ -14,7 +14,7 @@ import type { ClusterParts } from "../cluster/parts.ts";
 import { recordCost } from "../cost/record.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { RefusedError } from "../run.ts";
-import { tellCutOff } from "./cut-off.ts";
+import { withCutOffTold } from "./cut-off.ts";
 import { describeTradingDay } from "./trading-hours.ts";
 import { type ClusterCost, costOfClusters } from "./day-cost.ts";
 import { recordedEngine, type Timeline } from "./timeline.ts";
@@ -79,13 +79,15 @@ export async function closeDay(parts: ClusterParts, options: CloseDayOptions): P
   const recorded =
     timeline === undefined ? parts : { ...parts, engine: recordedEngine(parts.engine, timeline) };
   try {
-    const result = await close(recorded, options);
+    const work = () => close(recorded, options);
+    const result = await (options.scheduled === true
+      ? withCutOffTold(parts, notifier, "close", work)
+      : work());
     const { outcome } = result;
     if (outcome === "closed" || outcome === "nothing-open") await notifier.beat("close");
     return result;
   } catch (error) {
     if (!parts.signal.aborted) await tellFailure(parts, options, error);
-    else if (options.scheduled === true) await tellCutOff(parts, notifier, "close", error);
     throw error;
   }
 }

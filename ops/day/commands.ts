@@ -168,7 +168,7 @@ async function withParts<Result extends OpenDayResult | CloseDayResult>(
     const begun = await begin(run, options, now).catch(async (failure: unknown) => {
       // Nobody else would tell: the work has not begun.
       if (!signal.aborted) await tellNotBegun(notifier, job, stack, failure);
-      else if (options.scheduled === true) await tellCutOff({ stack, now, signal }, notifier, job, failure);
+      else if (options.scheduled === true) await tellCutOff({ stack, now, signal }, notifier, job);
       throw failure;
     });
     try {

@@ -22,7 +22,7 @@ import {
   clusterClockProblems,
   readClocks,
 } from "./clocks.ts";
-import { tellCutOff } from "./cut-off.ts";
+import { withCutOffTold } from "./cut-off.ts";
 import { findClosedEarly, hadCluster } from "./day-clusters.ts";
 import { describeTradingDay } from "./trading-hours.ts";
 import { findOpenedCluster } from "./opened-cluster.ts";
@@ -111,12 +111,14 @@ export async function openDay(parts: ClusterParts, options: OpenDayOptions): Pro
   const recorded =
     timeline === undefined ? parts : { ...parts, engine: recordedEngine(parts.engine, timeline) };
   try {
-    const result = await open(recorded, options);
+    const work = () => open(recorded, options);
+    const result = await (options.scheduled === true
+      ? withCutOffTold(parts, notifier, "open", work)
+      : work());
     if (wellDone.includes(result.outcome)) await notifier.beat("open");
     return result;
   } catch (error) {
     if (!parts.signal.aborted) await tellFailure(parts, options, error);
-    else if (options.scheduled === true) await tellCutOff(parts, notifier, "open", error);
     throw error;
   }
 }

@@ -335,6 +335,23 @@ test("a scheduled run that is interrupted tells it once, with a beat that says s
   }
 });
 
+test("an interruption is told before the interrupted work has come to its end", async () => {
+  const { parts, options, notices } = play("2025-01-14T13:40:00Z");
+  const stop = new AbortController();
+  let toldMeanwhile = 0;
+  const engine = {
+    state: async () => {
+      stop.abort(new Error("interrupted by SIGTERM"));
+      await new Promise(setImmediate);
+      toldMeanwhile = notices.length;
+      throw new StackLockedError("in use");
+    },
+  } as unknown as ClusterParts["engine"];
+  const interrupted = { ...parts, engine, signal: stop.signal };
+  await assert.rejects(openDay(interrupted, { ...options, tradingDay: day }), StackLockedError);
+  assert.deepEqual([toldMeanwhile, notices.length], [1, 1]);
+});
+
 test("a wait ends with the signal, and a machine that slept through it goes on at once", async () => {
   const stop = new AbortController();
   const { parts } = play("2025-01-14T09:00:00Z");
