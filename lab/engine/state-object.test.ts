@@ -4,7 +4,7 @@ import { SimulatedBucket, SimulatedMachine } from "../../ops/engine/testing/simu
 import { AbortedError, StateFormatError, StateLockedError, StateLostError } from "./errors.ts";
 import { SharedState, stateObjectAt } from "./state-object.ts";
 
-const leaseMs = 1_000;
+const leaseMs = 4_000;
 const stateOn = (bucket: SimulatedMachine, host: string, signal?: AbortSignal): SharedState =>
   new SharedState({
     bucket,

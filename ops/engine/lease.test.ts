@@ -7,7 +7,7 @@ import { StateBucketError } from "./state-bucket.ts";
 import { SimulatedBucket, type SimulatedMachine } from "./testing/simulated-bucket.ts";
 
 const key = "state.lock";
-const leaseMs = 1_000;
+const leaseMs = 4_000;
 const run = (host: string): RunIdentity => ({
   user: "ci",
   host,

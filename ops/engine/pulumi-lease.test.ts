@@ -15,7 +15,7 @@ import { StackLockedError } from "./stack-engine.ts";
 import { StateBucketError } from "./state-bucket.ts";
 import { SimulatedBucket, type SimulatedMachine } from "./testing/simulated-bucket.ts";
 
-const leaseMs = 1_000;
+const leaseMs = 4_000;
 const prefix = locksPrefix({ prefix: "" }, "trading", "dev");
 
 const leasesOn = (bucket: SimulatedMachine, host: string, pid = 1): PulumiLeases =>

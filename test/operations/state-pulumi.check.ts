@@ -25,7 +25,8 @@ import type { PulumiRunOptions } from "./pulumi-run.ts";
 
 const isThere = await isPulumiOnPath(process.env["PATH"] ?? "");
 const options = { timeout: 300_000, skip: isThere ? false : "there is no Pulumi CLI on PATH" };
-const leaseMs = 6_000;
+/** A loaded machine stops for seconds, and a run that does so for three quarters of this gives its lease up. */
+const leaseMs = 20_000;
 
 let store: LabObjectStore;
 let bucket: WithoutEmptiedFolders;

@@ -17,8 +17,8 @@ import { InfrastructureWorld, startBucket } from "../infrastructure/world.ts";
 import { until } from "../until.ts";
 import { Machine } from "./machine.ts";
 
-/** A run that is killed or frozen is waited for as long; a living one renews four times in it. */
-const leaseMs = 3_000;
+/** A run that is killed or frozen is waited for as long; a living one renews four times in it, also on a loaded machine. */
+const leaseMs = 8_000;
 const timeout = 400_000;
 
 const root = mkdtempSync(path.join(tmpdir(), "state-check-"));
