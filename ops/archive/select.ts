@@ -13,6 +13,8 @@ export interface ClusterOptions {
   stack?: string;
   date?: string;
   cluster?: string;
+  /** Of several, the one that was opened last. */
+  last?: boolean;
 }
 
 /** An option that takes a calendar date; anything else is wrong usage. */
@@ -30,7 +32,8 @@ export function addCluster(command: Command): Command {
     .argument("[cluster]", "<stack>/<date>/<cluster-id>, as `archive list` prints it")
     .option("--stack <name>", "the stack, where it is not told by the argument")
     .addOption(dateOption("--date <date>", "the business date"))
-    .option("--cluster <id>", "the cluster's id, needed where a date has two");
+    .option("--cluster <id>", "the cluster's id, where a date has two")
+    .option("--last", "of several, the one that was opened last");
 }
 
 /** As people write it. */
@@ -50,7 +53,7 @@ export async function openCluster(
   const wanted = wantedCluster(path, options);
   const store = openBucket(wanted.stack);
   try {
-    const entry = await selectCluster(store, wanted);
+    const entry = await selectCluster(store, wanted, options.last === true);
     return { archive: new ClusterArchive(store, entry.identity), entry };
   } catch (error) {
     store.close();
@@ -67,9 +70,9 @@ function wantedCluster(path: string | undefined, options: ClusterOptions): Wante
     ...(options.cluster === undefined ? {} : { clusterId: options.cluster }),
   };
   if (path === undefined) {
-    if (Object.keys(given).length > 0) return given;
+    if (Object.keys(given).length > 0 || options.last === true) return given;
     throw new UsageError(
-      "Which cluster? Name it as <stack>/<date>/<cluster-id>, or with --stack, --date, --cluster.",
+      "Which cluster? Name it as <stack>/<date>/<cluster-id>, or with --stack, --date, --cluster, --last.",
     );
   }
   if (options.date !== undefined || options.cluster !== undefined)
@@ -92,22 +95,25 @@ function wantedCluster(path: string | undefined, options: ClusterOptions): Wante
   return { stack, businessDate, clusterId };
 }
 
-async function selectCluster(store: ArchiveStore, wanted: Wanted): Promise<ClusterEntry> {
+async function selectCluster(store: ArchiveStore, wanted: Wanted, last: boolean): Promise<ClusterEntry> {
   const { stack, businessDate, clusterId } = wanted;
   const found = await listClusters(store, {
     ...(stack === undefined ? {} : { stack }),
     ...(businessDate === undefined ? {} : { from: businessDate, to: businessDate }),
     ...(clusterId === undefined ? {} : { clusterId }),
   });
+  const openedAt = ({ opened, identity }: ClusterEntry): number =>
+    Date.parse(opened?.openedAt ?? `${identity.businessDate}T00:00:00Z`);
+  if (last) found.sort((one, other) => openedAt(other) - openedAt(one));
   const [entry, ...others] = found;
   const where = `the bucket "${store.settings.bucket}" at ${store.settings.endpoint}`;
   const asked = [stack ?? "*", businessDate ?? "*", clusterId ?? "*"].join("/");
   if (entry === undefined)
     throw new UsageError(`There is no cluster ${asked} in ${where}. \`archive list\` shows what is there.`);
-  if (others.length > 0) {
+  if (others.length > 0 && !last) {
     const lines = found.map(({ identity, state }) => `  ${clusterPath(identity)}  ${state}`);
     throw new UsageError(
-      `${asked} is not one cluster but ${found.length} in ${where}. Name one of them:\n${lines.join("\n")}`,
+      `${asked} is not one cluster but ${found.length} in ${where}. Name one of them, or add --last:\n${lines.join("\n")}`,
     );
   }
   return entry;

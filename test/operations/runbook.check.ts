@@ -62,6 +62,9 @@ const soldOut = (availability: "sold-out" | "available") => {
   return { cpx32: places, cx33: places };
 };
 
+/** Scenes share a bucket: each has a day of its own, later than those before it. */
+let day = 10;
+
 interface Scene {
   world: InfrastructureWorld;
   directory: string;
@@ -75,7 +78,8 @@ async function scene(
   options: Omit<WorldOptions, "store">,
   play: (scene: Scene) => Promise<void>,
 ): Promise<void> {
-  const world = await InfrastructureWorld.start({ store, ...options });
+  const config = { "trading:businessDate": `2031-03-${String(day++)}` };
+  const world = await InfrastructureWorld.start({ store, config, ...options });
   const directory = makeClone();
   const configFile = path.join(directory, ".lab", "dev.json");
   writeFileSync(configFile, JSON.stringify(world.configuration), { mode: 0o600 });
