@@ -90,13 +90,14 @@ after(async () => {
 });
 
 test("list, show and verify tell what the bucket holds; a doubtful name is refused with the candidates", async () => {
-  const [list, show, fast, deep, ambiguous, nowhere] = await Promise.all([
+  const [list, show, fast, deep, ambiguous, nowhere, last] = await Promise.all([
     trading(["list", "--json"]),
     trading(["show", `dev/2025-10-14/${first}`]),
     trading(["verify", "--stack", "dev", "--date", "2025-10-15"]),
     trading(["verify", "--deep", `dev/2025-10-14/${first}`, "--json"]),
     trading(["verify", "--stack", "dev", "--date", "2025-10-14"]),
     trading(["show", "dev/2025-10-14/nobody"]),
+    trading(["verify", "--stack", "dev", "--last"]),
   ]);
   assert.equal(list.code, 0, list.err);
   assert.deepEqual(
@@ -128,6 +129,8 @@ test("list, show and verify tell what the bucket holds; a doubtful name is refus
   assert.match(ambiguous.err, new RegExp(`not one cluster but 2.*${first}.*${second}`, "s"));
   assert.equal(nowhere.code, 2);
   assert.match(nowhere.err, /There is no cluster dev\/2025-10-14\/nobody/);
+  assert.equal(last.code, 0, last.err);
+  assert.match(last.out, new RegExp(third));
 });
 
 test("wrong usage is 2, a bucket that cannot be used is 1, and each says what to do", async () => {
