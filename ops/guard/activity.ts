@@ -19,8 +19,11 @@ export interface Activity {
 /** By the clusters' names. */
 export type Activities = ReadonlyMap<string, Activity>;
 
-/** An archiver writes at least every minute (ARCHIVE_ROTATE_SECONDS) while canaries run; later is a problem. */
-const silentAfterMs = 5 * 60_000;
+/**
+ * Where no market data flows, canaries alone do: a round every 5 minutes (CANARY_EVERY_SECONDS), written within one more
+ * (ARCHIVE_ROTATE_SECONDS). Two rounds that are missing are a problem.
+ */
+const silentAfterMs = 12 * 60_000;
 
 /** @throws ArchiveStoreError */
 export async function readActivity(archive: ClusterArchive): Promise<Activity> {
