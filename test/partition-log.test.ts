@@ -7,6 +7,7 @@ import { after, before, test } from "node:test";
 import { type LabKafka, startKafka } from "../lab/kafka/index.ts";
 import { connectKafka, type Kafka } from "../services/bus/kafka.ts";
 import { PartitionLogError, readPartition } from "../services/bus/partition-log.ts";
+import { knownTopics } from "../services/bus/topics.ts";
 import { createLogger } from "../services/core/log.ts";
 
 const topic = "exec.journal";
@@ -21,7 +22,8 @@ before(async () => {
   kafka = connectKafka({ brokers: brokers.brokers, clientId: "test", logger });
   const admin = kafka.admin();
   await admin.connect();
-  await admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: true });
+  await admin.createTopics({ topics: [{ topic, numPartitions: 2 }], waitForLeaders: false });
+  await knownTopics(admin, [topic]);
   await admin.disconnect();
 });
 after(async () => {

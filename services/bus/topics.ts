@@ -224,7 +224,7 @@ const knownMs = 30_000;
 const pauseMs = 50;
 
 /** The topics with their partitions, once every partition has a leader. @throws KafkaJSError when that takes too long. */
-async function knownTopics(admin: Admin, names: string[]): Promise<ITopicMetadata[]> {
+export async function knownTopics(admin: Admin, names: string[]): Promise<ITopicMetadata[]> {
   const end = Date.now() + knownMs;
   for (;;) {
     try {

@@ -15,6 +15,7 @@ import { ProcessRegistry } from "../../lab/processes.ts";
 import { type Opened } from "../../services/archive/documents.ts";
 import { type ClusterArchive, openArchive } from "../../services/archive/index.ts";
 import { connectKafka } from "../../services/bus/kafka.ts";
+import { knownTopics } from "../../services/bus/topics.ts";
 import { toInstant } from "../../services/core/time.ts";
 import { type AnswersDrains, answerDrains } from "./drains.ts";
 import { until } from "../until.ts";
@@ -97,7 +98,8 @@ export class ArchiveWorld {
       const admin = kafka.admin();
       const producer = kafka.producer({ allowAutoTopicCreation: false });
       await Promise.all([admin.connect(), producer.connect()]);
-      await admin.createTopics({ waitForLeaders: true, topics: [{ topic: "control", numPartitions: 1 }] });
+      await admin.createTopics({ waitForLeaders: false, topics: [{ topic: "control", numPartitions: 1 }] });
+      await knownTopics(admin, ["control"]);
       const services = await answerDrains(kafka, logger);
       const parts = { brokers, store, kafka, admin, producer, kafkaClusterId, directory, services };
       return new ArchiveWorld(parts, registry);
@@ -142,13 +144,14 @@ export class ArchiveWorld {
   ): Promise<void> {
     const configEntries = Object.entries(settings).map(([name, value]) => ({ name, value }));
     await this.admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: Object.entries(topics).map(([topic, numPartitions]) => ({
         topic,
         numPartitions,
         configEntries,
       })),
     });
+    await knownTopics(this.admin, Object.keys(topics));
   }
 
   /** Deletes all topics but Kafka's own and `control`, and waits until they are gone. */
