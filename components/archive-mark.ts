@@ -1,7 +1,8 @@
 /** Which bucket a cluster's archive is in, as a label that fits on everything at Hetzner and tells nobody its name. */
 import { createHash } from "node:crypto";
 
-const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
+/** Host names of addresses on this machine, as `URL.hostname` writes them. */
+export const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /**
  * The value of the label `archive`: 16 hexadecimal digits. What removes clusters asks a bucket whether they held data, and

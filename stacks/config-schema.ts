@@ -1,12 +1,11 @@
 /** What each `trading:<key>` of `Pulumi.<stack>.yaml` may hold, and its default. */
 import { z } from "zod";
+import { loopback } from "../components/archive-mark.ts";
 import { defaultReplication } from "../components/kafka-facts.ts";
 import { type Profile, profiles } from "../components/profile.ts";
 import { serviceImages } from "../components/versions.ts";
 import { catalog } from "../services/catalog.ts";
 import { parseCidr } from "./cidr.ts";
-
-const loopback = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /** A URL of one scheme in its encrypted form, or in its plain form when it stays on this machine. */
 function url(scheme: "http" | "ws") {
