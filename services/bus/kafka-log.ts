@@ -53,15 +53,21 @@ interface TopicMetadata {
   partitionMetadata: { partitionId: number; leader: number }[];
 }
 
+/** What a broker knows of the cluster. */
+export interface ClusterMetadata {
+  clusterId: string;
+  /** Those that are up, as far as it knows. */
+  brokers: readonly { nodeId: number }[];
+  topicMetadata: TopicMetadata[];
+}
+
 /** kafkajs's view of the brokers. */
 export interface Cluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
   refreshMetadata(): Promise<void>;
   /** All topics when none are named. */
-  metadata(request?: {
-    topics: string[];
-  }): Promise<{ clusterId: string; topicMetadata: TopicMetadata[] } | null>;
+  metadata(request?: { topics: string[] }): Promise<ClusterMetadata | null>;
   findBroker(broker: { nodeId: number }): Promise<Broker>;
 }
 

@@ -10,7 +10,7 @@ import { type FetchedLog, fetchLogs, offsetOutOfRange } from "./fetch.ts";
 import { committedBatches, endOfBatches } from "./fetched-batches.ts";
 import { type Cluster, createCluster, type LogRecord, partitionKey } from "./kafka-log.ts";
 import { askLogEnds } from "./leader-ends.ts";
-import { topicIds } from "./topic-ids.ts";
+import { DeletedTopics, isInternal, lookForTopics } from "./topic-look.ts";
 import { topicOffsets } from "./topic-offsets.ts";
 
 /** Receives one partition. */
@@ -83,16 +83,12 @@ const fetchWaitMs = 250;
 /** A receiver that never waits would otherwise hold up compression and uploads until all that was fetched is handed over. */
 const longestTurnMs = 2;
 const pauseAfterErrorMs = 200;
-/** How often the brokers are asked for topics until each has its id. */
-const looks = 20;
-
-/** Internal topics of Kafka are not archived: they mean nothing in another cluster. */
-const isInternal = (topic: string): boolean => topic.startsWith("__");
 
 /** See the module's description. */
 export class LogReader {
   readonly #options: LogReaderOptions;
   readonly #cluster: Cluster;
+  readonly #deleted: DeletedTopics;
   readonly #abort = new AbortController();
   readonly #readings = new Map<string, Reading>();
   readonly #loops = new Map<number, Promise<void>>();
@@ -105,6 +101,7 @@ export class LogReader {
   constructor(options: LogReaderOptions) {
     this.#options = options;
     this.#cluster = createCluster(options.kafka);
+    this.#deleted = new DeletedTopics(this.#cluster);
   }
 
   /** Kafka's own id of the cluster. */
@@ -203,7 +200,8 @@ export class LogReader {
   }
 
   async #discover(): Promise<void> {
-    const { clusterId, topicMetadata, ids } = await this.#look();
+    const look = await lookForTopics(this.#cluster);
+    const { clusterId, topicMetadata, ids } = look;
     this.#kafkaClusterId = clusterId;
     const found = new Set<string>();
     for (const { topic, partitionMetadata } of topicMetadata) {
@@ -235,8 +233,10 @@ export class LogReader {
         }
       }
     }
-    for (const [key, { receiver, end }] of this.#readings) {
-      if (found.has(key)) continue;
+    const missing = [...this.#readings].filter(([key]) => !found.has(key));
+    const deleted = await this.#deleted.among(new Set(missing.map(([, { topicId }]) => topicId)), look);
+    for (const [key, { receiver, topicId, end }] of missing) {
+      if (!deleted.has(topicId)) continue;
       this.#options.logger.warn({ partition: key }, "the topic was deleted");
       this.#readings.delete(key);
       receiver.deleted?.(end);
@@ -249,33 +249,6 @@ export class LogReader {
         this.#readBroker(leader).finally(() => this.#loops.delete(leader)),
       );
     }
-  }
-
-  /** All topics, each with its id. */
-  async #look() {
-    let problem: unknown;
-    for (let attempt = 0; attempt < looks; attempt++) {
-      // Topics may be created or deleted between two questions, and brokers may be away or behind: that passes.
-      if (attempt > 0) await delay(pauseAfterErrorMs);
-      const metadata = await this.#cluster.metadata();
-      if (metadata === null) throw new Error("no broker told what topics there are");
-      const partitions = metadata.topicMetadata.flatMap(({ partitionMetadata }) => partitionMetadata);
-      const leaders = [...new Set(partitions.map(({ leader }) => leader))].filter((leader) => leader >= 0);
-      try {
-        const nodeId = leaders[attempt % leaders.length];
-        const ids =
-          nodeId === undefined
-            ? new Map<string, string>()
-            : await topicIds(await this.#cluster.findBroker({ nodeId }));
-        const unknown = metadata.topicMetadata.find(({ topic }) => !isInternal(topic) && !ids.has(topic));
-        if (unknown === undefined) return { ...metadata, ids };
-        problem = new Error(`the brokers do not tell the id of the topic ${unknown.topic}`);
-      } catch (error) {
-        problem = error;
-        await this.#cluster.refreshMetadata().catch(() => undefined);
-      }
-    }
-    throw problem;
   }
 
   async #discoverAgain(): Promise<void> {
