@@ -12,6 +12,9 @@ import { labStackEngine, type LabStackEngineOptions } from "../stack-engine.ts";
 /** Real time: the receiver is on this machine. */
 export const deliveryPatience = { requestTimeoutMs: 5_000, firstDelayMs: 5, maxDelayMs: 20, deadlineMs: 100 };
 const hetznerPatience = { firstDelayMs: 5, maxDelayMs: 50, pollMs: 10, retryDeadlineMs: 20_000 };
+/** Killed runs are many here, and the next one waits for the end of their lease. */
+const turnLeaseMs = 20_000;
+
 /** Arguments of {@link runDayJob}. */
 export interface DayJobArguments {
   job: "open" | "close";
@@ -69,6 +72,7 @@ export async function withParts<Result>(
     environment,
     engine: around(labStackEngine({ ...options, clock })),
     patience: hetznerPatience,
+    turn: { leaseMs: turnLeaseMs },
     reporter: { note, progress: () => undefined },
     signal,
     now,

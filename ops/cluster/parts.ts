@@ -2,10 +2,13 @@
 import { ArchiveStore } from "../../services/archive/store.ts";
 import { parseStackConfig, type StackConfig, StackConfigError } from "../../stacks/config.ts";
 import { openStackEngine } from "../engine/choose.ts";
+import { runIdentity } from "../engine/run-identity.ts";
 import { type StackEngine, StackUnavailableError } from "../engine/stack-engine.ts";
+import { openStateBucket } from "../engine/state-bucket.ts";
 import { HetznerClient, type HetznerPatience } from "../hetzner/client.ts";
 import { UsageError } from "../run.ts";
 import type { GateSettings } from "./release.ts";
+import type { TurnSettings } from "./turn.ts";
 
 /** Where people see what goes on. */
 export interface Reporter {
@@ -23,6 +26,7 @@ export interface ClusterParts {
   client: HetznerClient;
   archiveStore: ArchiveStore;
   gate: GateSettings;
+  turn: TurnSettings;
   reporter: Reporter;
   signal: AbortSignal;
   /** The present moment. */
@@ -42,6 +46,8 @@ export interface PartsArguments {
   engine?: StackEngine;
   /** What differs from the Hetzner client's patience; tests do not wait as long. */
   patience?: Partial<HetznerPatience>;
+  /** How a turn is taken; a rehearsal that kills runs does not wait as long for their leases. */
+  turn?: Pick<TurnSettings, "leaseMs" | "waitMs">;
   /** The present moment; a rehearsal of many days brings its own. Default: the machine's clock. */
   now?: () => Date;
 }
@@ -82,6 +88,18 @@ export async function openParts(args: PartsArguments): Promise<ClusterParts> {
     client,
     archiveStore,
     gate,
+    turn: {
+      open: () =>
+        openStateBucket({
+          ...archive,
+          credentials: {
+            accessKeyId: secrets.archiveAccessKeyId,
+            secretAccessKey: secrets.archiveSecretAccessKey,
+          },
+        }),
+      holder: runIdentity(environment),
+      ...args.turn,
+    },
     reporter,
     signal,
     now: args.now ?? (() => new Date()),

@@ -11,6 +11,7 @@ import type { TradingDay } from "../calendar/trading-day.ts";
 import { closeCluster, type CloseResult } from "../cluster/close.ts";
 import { describeResource, findLabelled, type LabelledResource, priceOf } from "../cluster/labelled.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
+import { inTurn } from "../cluster/turn.ts";
 import { recordCost } from "../cost/record.ts";
 import type { Notifier } from "../notify/notifier.ts";
 import { RefusedError } from "../run.ts";
@@ -109,9 +110,11 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     await waitUntil(parts, day.closesAt, `the time to close ${day.date}`, pause);
     reporter.note(`closing trading day ${describeTradingDay(day)}`);
   }
-  const there = await recordCost(parts);
-  // What a close that failed has removed costs no more either.
-  const closed = await closeCluster(parts).finally(() => recordCost(parts, there));
+  const closed = await inTurn(parts, async (held) => {
+    const there = await recordCost(held);
+    // What a close that failed has removed costs no more either.
+    return closeCluster(held).finally(() => recordCost(parts, there));
+  });
   const names = [
     ...(closed.destroyed === null ? [] : [closed.destroyed]),
     ...closed.cleared.map(({ cluster }) => cluster),

@@ -12,6 +12,7 @@ import { clusterName } from "../cluster/leftovers.ts";
 import { findLabelled } from "../cluster/labelled.ts";
 import { openCluster, type OpenResult } from "../cluster/open.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
+import { inTurn } from "../cluster/turn.ts";
 import { recordCost } from "../cost/record.ts";
 import type { StackCluster } from "../engine/stack-engine.ts";
 import type { Notifier } from "../notify/notifier.ts";
@@ -125,7 +126,7 @@ export async function openDay(parts: ClusterParts, options: OpenDayOptions): Pro
 
 async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenDayResult> {
   const { reporter, stack, now } = parts;
-  const { notifier, pause = realPause, waitReady = true } = options;
+  const { notifier, pause = realPause } = options;
   if (options.scheduled === true && options.calendar !== undefined)
     await tellSessionDifference(parts, notifier, options.calendar.source);
   const day = await dayOf(parts, options);
@@ -134,41 +135,10 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
     await waitUntil(parts, day.beginsAt, `the time to open ${day.date}`, pause);
     reporter.note(`trading day ${describeTradingDay(day)}`);
   }
-  const closedBefore = day === undefined ? null : await closeFormer(parts, day);
-  const closedEarly =
-    options.scheduled === true && day !== undefined ? await findClosedEarly(parts, day) : undefined;
-  if (day !== undefined && closedEarly !== undefined) {
-    const { name, endedAt } = closedEarly;
-    return {
-      ...nothingDone(parts, day),
-      outcome: "closed-early",
-      word:
-        `${day.date} was closed before its time, so it stays closed: ${name} ended at ${endedAt.toISOString()}. ` +
-        `To open it again: npm run --silent trading -- open --stack ${stack}`,
-      closedBefore,
-    };
-  }
-  const before = closedBefore === null ? await findOpenedCluster(parts) : undefined;
-  if (before !== undefined) {
-    const ready = await readReadiness(parts, before.cluster);
-    if (!waitReady || (ready !== undefined && canTrade(ready))) {
-      const name = clusterName(stack, before);
-      return {
-        ...nothingDone(parts, day),
-        outcome: "already-open",
-        word: `already open: ${name}${ready?.ready === true ? `, ready since ${ready.readyAt ?? "?"}` : ""}`,
-        ...before,
-        ready: ready ?? null,
-        positions: ready === undefined ? null : judgePositions(ready),
-      };
-    }
-  }
-  const opened = await openCluster(parts, {
-    keepFailed: options.keepFailed === true,
-    ...(day === undefined ? {} : { forNewCluster: identityOf(day) }),
-  });
+  const begun = await inTurn(parts, (held) => bringAbout(held, options, day));
+  if ("outcome" in begun) return begun;
+  const { opened, closedBefore } = begun;
   const cluster = clusterOfResult(opened);
-  await recordCost(parts);
   const { ready, clocks, positions } = await checkReadiness(parts, options, cluster).catch(
     (error: unknown) => {
       if (!(error instanceof NotReadyError || parts.signal.aborted)) throw error;
@@ -203,6 +173,55 @@ async function open(parts: ClusterParts, options: OpenDayOptions): Promise<OpenD
     clocks,
     positions,
   };
+}
+
+/**
+ * Makes the cluster of the day the only one of the stack.
+ * @returns the result where it was there already, or is not to be
+ */
+async function bringAbout(
+  parts: ClusterParts,
+  options: OpenDayOptions,
+  day: TradingDay | undefined,
+): Promise<OpenDayResult | { opened: OpenResult; closedBefore: CloseResult | null }> {
+  const { stack } = parts;
+  const { waitReady = true, scheduled = false } = options;
+  // Another run may have had its turn for long.
+  if (scheduled && day !== undefined && parts.now() >= day.closesAt) return tooLate(parts, options, day);
+  const closedBefore = day === undefined ? null : await closeFormer(parts, day);
+  const closedEarly = scheduled && day !== undefined ? await findClosedEarly(parts, day) : undefined;
+  if (day !== undefined && closedEarly !== undefined) {
+    const { name, endedAt } = closedEarly;
+    return {
+      ...nothingDone(parts, day),
+      outcome: "closed-early",
+      word:
+        `${day.date} was closed before its time, so it stays closed: ${name} ended at ${endedAt.toISOString()}. ` +
+        `To open it again: npm run --silent trading -- open --stack ${stack}`,
+      closedBefore,
+    };
+  }
+  const before = closedBefore === null ? await findOpenedCluster(parts) : undefined;
+  if (before !== undefined) {
+    const ready = await readReadiness(parts, before.cluster);
+    if (!waitReady || (ready !== undefined && canTrade(ready))) {
+      const name = clusterName(stack, before);
+      return {
+        ...nothingDone(parts, day),
+        outcome: "already-open",
+        word: `already open: ${name}${ready?.ready === true ? `, ready since ${ready.readyAt ?? "?"}` : ""}`,
+        ...before,
+        ready: ready ?? null,
+        positions: ready === undefined ? null : judgePositions(ready),
+      };
+    }
+  }
+  const opened = await openCluster(parts, {
+    keepFailed: options.keepFailed === true,
+    ...(day === undefined ? {} : { forNewCluster: identityOf(day) }),
+  });
+  await recordCost(parts);
+  return { opened, closedBefore };
 }
 
 function canTrade(ready: TradingReady): boolean {

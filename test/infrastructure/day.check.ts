@@ -161,6 +161,29 @@ test(
 );
 
 test(
+  "two runs that begin at the same moment make one cluster; the other says so, and so it is with close",
+  limit,
+  () =>
+    scene({}, async ({ world, notes, notices, notifier, open, with: run }) => {
+      const day = dayAround(-1, 60);
+      const both = await Promise.all([0, 1].map(() => open({ scheduled: true, tradingDay: day })));
+      assert.deepEqual(both.map(({ outcome }) => outcome).sort(), ["already-open", "opened"]);
+      assert.ok(
+        notes.some((line) => line.startsWith("waiting for another run on stack dev: ")),
+        notes.join("\n"),
+      );
+      await world.demandOneCluster();
+      const closed = await Promise.all([0, 1].map(() => run((parts) => closeDay(parts, { notifier }))));
+      assert.deepEqual(closed.map(({ outcome }) => outcome).sort(), ["closed", "nothing-open"]);
+      assert.deepEqual(
+        notices.map(({ kind }) => kind),
+        ["opened", "closed"],
+      );
+      await world.demandEmpty();
+    }),
+);
+
+test(
   "a cluster whose canaries do not come through stays, with what is missing; once they do, open says ready",
   limit,
   () =>
