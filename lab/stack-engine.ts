@@ -38,7 +38,6 @@ import {
   refresh,
   readOutputs,
   readStored,
-  stateLockHolder,
   StateLockedError,
   StateLostError,
   up,
@@ -161,7 +160,6 @@ export function labStackEngine(
         throw translated("reading the outputs", error);
       }
     },
-    lockHolder: () => stateLockHolder(options),
     refresh: (urns, run) => runs("refresh", run, async (engine) => void (await refresh(engine, urns))),
     up: (run) =>
       runs("up", run, async (engine) => {

@@ -27,13 +27,21 @@ const limits = { requestTimeoutMs: 30_000, attempts: 3 } satisfies Partial<Store
 
 /**
  * Opens the bucket; nothing is read yet. Close it when done.
+ * @throws as {@link bucketSettings}
+ */
+export function openBucket(...of: Parameters<typeof bucketSettings>): ArchiveStore {
+  return new ArchiveStore(bucketSettings(...of));
+}
+
+/**
+ * Where the bucket is, with its keys.
  * @param stack whose configuration names the bucket where the environment does not.
  * @throws UsageError with everything that is missing or wrong.
  */
-export function openBucket(
+export function bucketSettings(
   stack: string | undefined,
   environment: Readonly<Record<string, string | undefined>> = process.env,
-): ArchiveStore {
+): StoreSettings {
   if (stack !== undefined && !/^[^/]+$/.test(stack))
     throw new UsageError(`--stack: found ${JSON.stringify(stack)}, expected a stack's name`);
   const given = {
@@ -52,14 +60,14 @@ export function openBucket(
     );
   }
   const { S3_ENDPOINT, S3_REGION, S3_BUCKET, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY } = parsed.data;
-  return new ArchiveStore({
+  return {
     endpoint: S3_ENDPOINT,
     region: S3_REGION,
     bucket: S3_BUCKET,
     accessKeyId: S3_ACCESS_KEY_ID,
     secretAccessKey: S3_SECRET_ACCESS_KEY,
     ...limits,
-  });
+  };
 }
 
 /** What `Pulumi.<stack>.yaml` in the working directory says of the bucket; nothing when there is no such file. */

@@ -4,11 +4,10 @@ import { parseStackConfig, type StackConfig, StackConfigError } from "../../stac
 import { openStackEngine } from "../engine/choose.ts";
 import { runIdentity } from "../engine/run-identity.ts";
 import { type StackEngine, StackUnavailableError } from "../engine/stack-engine.ts";
-import { openStateBucket } from "../engine/state-bucket.ts";
 import { HetznerClient, type HetznerPatience } from "../hetzner/client.ts";
 import { UsageError } from "../run.ts";
 import type { GateSettings } from "./release.ts";
-import type { TurnSettings } from "./turn.ts";
+import { openTurnBucket, type TurnSettings } from "./turn.ts";
 
 /** Where people see what goes on. */
 export interface Reporter {
@@ -75,12 +74,13 @@ export async function openParts(args: PartsArguments): Promise<ClusterParts> {
     patience: args.patience,
     report: (line) => reporter.progress(line),
   });
-  const archiveStore = new ArchiveStore({
+  const store = {
     ...archive,
     accessKeyId: secrets.archiveAccessKeyId,
     secretAccessKey: secrets.archiveSecretAccessKey,
     ...storeLimits,
-  });
+  };
+  const archiveStore = new ArchiveStore(store);
   return {
     stack,
     config,
@@ -89,14 +89,7 @@ export async function openParts(args: PartsArguments): Promise<ClusterParts> {
     archiveStore,
     gate,
     turn: {
-      open: () =>
-        openStateBucket({
-          ...archive,
-          credentials: {
-            accessKeyId: secrets.archiveAccessKeyId,
-            secretAccessKey: secrets.archiveSecretAccessKey,
-          },
-        }),
+      open: () => openTurnBucket(store),
       holder: runIdentity(environment),
       ...args.turn,
     },

@@ -7,7 +7,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type Lease, LeaseHeldError, readLease, takeLease } from "../engine/lease.ts";
 import { describeRun, type RunIdentity } from "../engine/run-identity.ts";
 import { StackLockedError } from "../engine/stack-engine.ts";
-import { type StateBucket, StateBucketError } from "../engine/state-bucket.ts";
+import type { StoreSettings } from "../../services/archive/store.ts";
+import { openStateBucket, type StateBucket, StateBucketError } from "../engine/state-bucket.ts";
 import type { ClusterParts } from "./parts.ts";
 
 /** What a turn is taken with. */
@@ -22,6 +23,7 @@ export interface TurnSettings {
   waitMs?: number;
 }
 
+const keyOf = (stack: string): string => `${stack}/turn.json`;
 const defaultLeaseMs = 180_000;
 const defaultWaitMs = 30 * 60_000;
 const lookEveryMs = 5_000;
@@ -55,6 +57,24 @@ export async function inTurn<T>(parts: ClusterParts, work: (parts: ClusterParts)
   }
 }
 
+/** The archive's bucket, as turns need it. Close it when done. */
+export function openTurnBucket({
+  endpoint,
+  region,
+  bucket,
+  accessKeyId,
+  secretAccessKey,
+}: StoreSettings): StateBucket {
+  return openStateBucket({ endpoint, region, bucket, credentials: { accessKeyId, secretAccessKey } });
+}
+
+/** Who has the turn, for people. @returns undefined when nobody has. @throws StateBucketError */
+export async function turnHolder(bucket: StateBucket, stack: string): Promise<string | undefined> {
+  const { holder, isAlive } = (await readLease(bucket, keyOf(stack))) ?? {};
+  if (holder == null) return undefined;
+  return isAlive === true ? describeRun(holder) : `${describeRun(holder)}, which did not come to its end`;
+}
+
 /** @returns undefined when the bucket cannot hold a lease */
 async function take(
   { stack, reporter, signal, turn }: ClusterParts,
@@ -62,7 +82,7 @@ async function take(
 ): Promise<Lease | undefined> {
   const { holder, leaseMs = defaultLeaseMs, waitMs = defaultWaitMs } = turn;
   const until = performance.now() + waitMs;
-  const key = `${stack}/turn.json`;
+  const key = keyOf(stack);
   let told = "";
   for (;;) {
     signal.throwIfAborted();

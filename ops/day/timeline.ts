@@ -77,7 +77,6 @@ export function recordedEngine(engine: StackEngine, timeline: Timeline): StackEn
     settle: () => engine.settle(),
     state: () => engine.state(),
     outputs: () => engine.outputs(),
-    lockHolder: () => engine.lockHolder(),
     refresh: (urns, options) => engine.refresh(urns, listening("refresh", options)),
     up: (options) => engine.up(listening("up", options)),
     destroy: (options) => engine.destroy(listening("destroy", options)),

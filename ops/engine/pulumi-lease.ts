@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { type Lease, LeaseHeldError, readLease, takeLease } from "./lease.ts";
+import { type Lease, LeaseHeldError, takeLease } from "./lease.ts";
 import { childPulumis, isChild } from "./pulumi-processes.ts";
 import { type BucketBackend, leaseKey, locksPrefix } from "./pulumi-backend.ts";
 import type { PulumiLock } from "./pulumi-locks.ts";
@@ -101,13 +101,6 @@ export class PulumiLeases {
         cause: error,
       });
     }
-  }
-
-  /** @returns undefined when nobody holds it. @throws StateBucketError */
-  async holder(): Promise<{ text: string; isAlive: boolean } | undefined> {
-    const lease = await readLease(this.#bucket, this.#key);
-    if (lease?.holder == null) return undefined;
-    return { text: describeRun(lease.holder), isAlive: lease.isAlive };
   }
 
   close(): void {

@@ -24,7 +24,6 @@ import {
   type StackEngineArguments,
   StackEngineError,
   StackLockedError,
-  type StackLockHolder,
   StackRunAbortedError,
   type StackRunOptions,
   type StackState,
@@ -176,15 +175,6 @@ class PulumiEngine implements StackEngine {
         await this.#pulumi(["stack", "import"], JSON.stringify({ ...exported, deployment }));
       }),
     );
-  }
-
-  async lockHolder(): Promise<StackLockHolder | undefined> {
-    const leases = await this.#leases();
-    try {
-      return await leases?.holder();
-    } finally {
-      leases?.close();
-    }
   }
 
   /** Leases of the stack; undefined where its backend is no bucket. Close them. */

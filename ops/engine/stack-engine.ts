@@ -71,14 +71,6 @@ export interface StackDestroyOptions extends Omit<StackRunOptions, "config"> {
   forgetKubernetes?: boolean;
 }
 
-/** Who holds a stack's lock. */
-export interface StackLockHolder {
-  /** For people: who, where, since when. */
-  text: string;
-  /** A dead holder's lock is broken by the next `open` or `close`. */
-  isAlive: boolean;
-}
-
 /** Runs one stack of the program. Every method may throw a {@link StackEngineError} or one of its subclasses. */
 export interface StackEngine {
   /** For people: which engine this is. */
@@ -109,8 +101,6 @@ export interface StackEngine {
   up(options: StackRunOptions): Promise<{ outputs: Record<string, unknown> }>;
   /** Deletes all that the state knows, the export gates first. */
   destroy(options: StackDestroyOptions): Promise<void>;
-  /** Who works on the stack now, or did so until it was killed; undefined when nobody does, or nobody can tell. */
-  lockHolder(): Promise<StackLockHolder | undefined>;
 }
 
 /** How an engine is opened. */
@@ -180,15 +170,6 @@ export function failedRun(
     return name === undefined ? `  - ${text}` : `  - ${name}: ${text}`;
   });
   return new StackEngineError(`${what} failed:\n${lines.join("\n")}`, failures, { cause });
-}
-
-/** A lock in a line for people. @returns undefined when nobody holds the stack. @throws StackEngineError */
-export async function describeLock(engine: StackEngine): Promise<string | undefined> {
-  const holder = await engine.lockHolder();
-  if (holder === undefined) return undefined;
-  return holder.isAlive
-    ? `locked by ${holder.text}`
-    : `locked by ${holder.text}, who is dead: the next open or close breaks it`;
 }
 
 /** A resource's name from its URN. */

@@ -1,7 +1,8 @@
 /** `trading status`: how a stack is, on one screen. */
 import type { Command } from "commander";
-import { describeBucket, openBucket } from "../archive/bucket.ts";
+import { bucketSettings, describeBucket, openBucket } from "../archive/bucket.ts";
 import { openCalendar } from "../calendar/calendar.ts";
+import { openTurnBucket } from "../cluster/turn.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import { describeHetzner, openHetzner, readStack, stackOption } from "../hetzner/settings.ts";
 import { type Run, runs } from "../run.ts";
@@ -16,8 +17,8 @@ export function registerStatus(program: Command): void {
   const status = program
     .command("status")
     .description(
-      "How the stack is: calendar, servers by label, cluster, readiness, seal, the archiver's last object, admissions, cost of " +
-        "today. Reads the calendar, Hetzner and the bucket, and no state; what cannot be asked is said.",
+      "How the stack is: calendar, servers by label, who opens or closes, cluster, readiness, seal, the archiver's last object, admissions, " +
+        "cost of today. Reads the calendar, Hetzner and the bucket, and no state; what cannot be asked is said.",
     )
     .addOption(stackOption())
     .option("--json", "one JSON object instead of a screen")
@@ -42,11 +43,13 @@ async function runStatus(
       ? undefined
       : await openCalendar({ values, environment, signal: run.signal, report: run });
   const archiveStore = openBucket(stack, environment);
+  const turnBucket = openTurnBucket(bucketSettings(stack, environment));
   try {
-    const status = await readStatus({ stack, now: new Date(), client, archiveStore, calendar });
+    const status = await readStatus({ stack, now: new Date(), client, archiveStore, turnBucket, calendar });
     run.print(json ? JSON.stringify(jsonOf(status)) : printStatus(status));
     return status.problems.length === 0 ? exitCodes.ok : exitCodes.failed;
   } finally {
     archiveStore.close();
+    turnBucket.close();
   }
 }

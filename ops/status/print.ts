@@ -9,13 +9,14 @@ const minute = (moment: Date | string): string =>
 
 /** One JSON object; null is what could not be asked or is not there. */
 export function jsonOf(status: StackStatus) {
-  const { stack, now, calendar, clusters, lastArchived, admissions, costToday, problems } = status;
+  const { stack, now, calendar, atWork, clusters, lastArchived, admissions, costToday, problems } = status;
   return {
     stack,
     now: now.toISOString(),
     isWell: problems.length === 0,
     problems,
     calendar: calendar === undefined ? null : { ...calendar, today: calendar.today ?? null },
+    atWork: atWork ?? null,
     clusters:
       clusters?.map((cluster) => ({
         name: cluster.name,
@@ -51,12 +52,13 @@ export function jsonOf(status: StackStatus) {
 
 /** One screen. */
 export function printStatus(status: StackStatus): string {
-  const { stack, now, clusters, lastArchived, admissions, costToday, problems } = status;
+  const { stack, now, atWork, clusters, lastArchived, admissions, costToday, problems } = status;
   const lines = [
     `Stack ${stack} at ${minute(now)}: ${problems.length === 0 ? "all is as it should be" : "NOT as it should be"}`,
     ...problems.map((problem) => `  ! ${problem.replaceAll("\n", "\n    ")}`),
     "",
     ...calendarLines(status),
+    ...(atWork === null ? [] : [`at work      ${atWork ?? "not known"}`]),
   ];
   if (clusters === undefined) lines.push("servers      not known");
   else if (clusters.length === 0) lines.push("servers      none");

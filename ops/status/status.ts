@@ -11,10 +11,12 @@ import { type Admission, admissionsIn } from "../admit/admission.ts";
 import { findFirewall } from "../admit/admissions.ts";
 import type { Calendar } from "../calendar/calendar.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
+import { turnHolder } from "../cluster/turn.ts";
 import { costOfToday } from "../cost/today.ts";
 import { type Activity, readActivity, silenceOf } from "../guard/activity.ts";
 import { type Finding, findingsOf } from "../guard/findings.ts";
 import { look, type SeenCluster, type Sight } from "../guard/sight.ts";
+import { type StateBucket, StateBucketError } from "../engine/state-bucket.ts";
 import { HetznerApiError } from "../hetzner/errors.ts";
 import type { HetznerClient } from "../hetzner/client.ts";
 import { stackSelector } from "../hetzner/settings.ts";
@@ -25,6 +27,8 @@ export interface StatusArguments {
   now: Date;
   client: HetznerClient;
   archiveStore: ArchiveStore;
+  /** The same bucket, for who opens or closes. */
+  turnBucket: StateBucket;
   /** Undefined: the stack has no schedule. */
   calendar: Pick<Calendar, "schedule" | "source" | "dayAt" | "nextDay"> | undefined;
 }
@@ -57,6 +61,8 @@ export interface StackStatus {
   now: Date;
   calendar: { source: string; today: TradingDay | undefined; next: TradingDay } | undefined;
   hasSchedule: boolean;
+  /** Who opens or closes the stack now, or did so until it was killed; null: nobody. */
+  atWork: string | null | undefined;
   clusters: ClusterStatus[] | undefined;
   /** The last cluster that the bucket knows, of the last days. */
   lastArchived: { name: string; state: string; openedAt: string | null; sealedAt: string | null } | undefined;
@@ -68,7 +74,7 @@ export interface StackStatus {
 
 /** Looks. @throws the signal's reason of the client, and what is no failure of a service */
 export async function readStatus(args: StatusArguments): Promise<StackStatus> {
-  const { stack, now, client, archiveStore, calendar } = args;
+  const { stack, now, client, archiveStore, turnBucket, calendar } = args;
   const sight = await look({ stack, now, client, archiveStore, calendar });
   const isBlind = (what: Sight["blind"][number]["what"]): boolean =>
     sight.blind.some((other) => other.what === what);
@@ -106,6 +112,7 @@ export async function readStatus(args: StatusArguments): Promise<StackStatus> {
             }),
           })),
         );
+  const atWork = await attempt("bucket", async () => (await turnHolder(turnBucket, stack)) ?? null);
   const next = await attempt("calendar", async () => calendar?.nextDay(now));
   const firewall = await attempt("hetzner", async () => ({ found: await findFirewall(client, stack) }));
   const costToday =
@@ -120,6 +127,7 @@ export async function readStatus(args: StatusArguments): Promise<StackStatus> {
     stack,
     now,
     hasSchedule: calendar !== undefined,
+    atWork,
     calendar:
       calendar === undefined || next === undefined
         ? undefined
@@ -153,7 +161,8 @@ const defaultDeadlineMinutes = 90;
 const names = { hetzner: "Hetzner", bucket: "the archive bucket", calendar: "the calendar" };
 
 function isForeseen(error: unknown, what: keyof typeof names): error is Error {
-  if (error instanceof HetznerApiError || error instanceof ArchiveStoreError) return true;
+  if ([HetznerApiError, ArchiveStoreError, StateBucketError].some((type) => error instanceof type))
+    return true;
   return what === "calendar" && error instanceof Error && error.name !== "AbortError";
 }
 

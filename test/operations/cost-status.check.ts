@@ -22,11 +22,14 @@ import {
 import { rulesOf } from "../../ops/admit/admission.ts";
 import { calendarOf } from "../../ops/calendar/calendar.ts";
 import { storedRules } from "../../ops/calendar/stored-rules.ts";
+import { openTurnBucket } from "../../ops/cluster/turn.ts";
 import { calendarMonth } from "../../ops/cost/billing.ts";
 import { readCost } from "../../ops/cost/cost.ts";
 import { recordCost } from "../../ops/cost/record.ts";
 import { jsonOf } from "../../ops/cost/report.ts";
 import { tradingDaysOf } from "../../ops/cost/trading-days.ts";
+import { takeLease } from "../../ops/engine/lease.ts";
+import type { StateBucket } from "../../ops/engine/state-bucket.ts";
 import { HetznerClient } from "../../ops/hetzner/client.ts";
 import { readStatus } from "../../ops/status/status.ts";
 import { printStatus } from "../../ops/status/print.ts";
@@ -46,6 +49,7 @@ let store: LabObjectStore;
 let account: LabelledAccount;
 let bucket: FaultyObjectStore;
 let archiveStore: ArchiveStore;
+let turnBucket: StateBucket;
 let client: HetznerClient;
 let round = 0;
 before(async () => {
@@ -63,6 +67,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   archiveStore.close();
+  turnBucket.close();
   await Promise.all([account.stop(), bucket.close()]);
 });
 
@@ -70,6 +75,7 @@ async function begin(startTime: Date): Promise<void> {
   account = await LabelledAccount.start(store, { startTime });
   bucket = await startFaults(store.endpoint);
   archiveStore = new ArchiveStore({ ...store, endpoint: bucket.endpoint, attempts: 1 });
+  turnBucket = openTurnBucket(store);
   const { endpoint, token } = account.client.hetzner;
   const patience = { firstDelayMs: 5, maxDelayMs: 20, pollMs: 5, retryDeadlineMs: 300 };
   client = new HetznerClient({ endpoint, token, patience });
@@ -221,7 +227,7 @@ const { schedule, openHours } = values;
 assert.ok(schedule);
 const calendar = calendarOf({ ...schedule, openHours }, storedRules);
 const status = (now: Date, ownCalendar: typeof calendar | undefined = calendar) =>
-  readStatus({ stack: stack(), now, client, archiveStore, calendar: ownCalendar });
+  readStatus({ stack: stack(), now, client, archiveStore, turnBucket, calendar: ownCalendar });
 
 test("status: a day from before its opening to after its end, each as it should be", async () => {
   await begin(morning);
@@ -266,6 +272,14 @@ test("status: a day from before its opening to after its end, each as it should 
     new RegExp(`cluster +${stack()}/2026-11-20/${clusterId}, 0\\.064 EUR per started hour`),
   );
 
+  assert.doesNotMatch(screen, /at work/);
+  const holder = { user: "ci", host: "runner", pid: 7, run: null, since: "2026-11-20T14:20:00.000Z" };
+  const turn = await takeLease({ bucket: turnBucket, key: `${stack()}/turn.json`, holder });
+  assert.match(
+    printStatus(await status(at(1.1))),
+    /at work +ci@runner \(process 7, since 2026-11-20T14:20:00.000Z\)\n/,
+  );
+  await turn.release();
   await archive.write(documents.ready, ready(own, { ready: false, missing: ["canary of alpaca"] }));
   assert.match((await status(at(1.1))).problems.join(), /is not now; missing: canary of alpaca/);
   const late = await status(goTo(5));
@@ -329,6 +343,7 @@ test("status: an archiver of which nothing comes is told", async () => {
     now: tomorrow,
     client,
     archiveStore,
+    turnBucket,
     calendar: undefined,
   });
   assert.match(
