@@ -8,6 +8,7 @@ import { LeftBehindError } from "../cluster/close.ts";
 import { endAdmissions } from "../cluster/end-admissions.ts";
 import { RemovalError } from "../cluster/removal.ts";
 import type { SessionSource } from "../calendar/session-source.ts";
+import { recordCost } from "../cost/record.ts";
 import { sessionDifference } from "../day/session-difference.ts";
 import { StackEngineError } from "../engine/stack-engine.ts";
 import { HetznerActionError, HetznerApiError } from "../hetzner/errors.ts";
@@ -172,7 +173,9 @@ async function closeOverdue(
   const result: Closing = { closed: [], notClosed: [] };
   for (const cluster of overdue) {
     try {
+      await recordCost(parts);
       const { cluster: name, release } = await clearLeftover(parts, { ...cluster, isOfState: false });
+      await recordCost(parts, cluster.cluster === undefined ? [] : [{ stack, ...cluster.cluster }]);
       result.closed.push(name);
       const text = `The guard removed what was left of it past its deadline (${release}).`;
       await notifier.tell({ kind: "closed", stack, cluster: name, text, at: parts.now().toISOString() });

@@ -4,6 +4,7 @@ import { ArchiveStoreError, type ArchiveStore } from "../../services/archive/sto
 import { type Cleared, clearLeftover, type ClearingParts, describeStaying } from "../cluster/clear.ts";
 import { archiveOf, type Held, whatItHeld } from "../cluster/held.ts";
 import { RemovalError } from "../cluster/removal.ts";
+import { recordCost } from "../cost/record.ts";
 import { HetznerActionError, HetznerApiError } from "../hetzner/errors.ts";
 import { RefusedError } from "../run.ts";
 import { closingTimeOf, type ClusterThere, findClustersThere } from "./cluster-there.ts";
@@ -87,7 +88,10 @@ export async function removeLeaks(
     const parts = partsOf(leak.stack);
     try {
       await demandRemovable(parts, leak, now);
+      const costParts = { ...parts, now: () => now };
+      await recordCost(costParts);
       result.cleared.push(await clearLeftover(parts, { ...leak, isOfState: false }));
+      await recordCost(costParts, leak.cluster === undefined ? [] : [{ stack: leak.stack, ...leak.cluster }]);
     } catch (error) {
       parts.signal.throwIfAborted();
       if (error instanceof RefusedError) result.refused.push(error.message);

@@ -9,6 +9,7 @@ import { archiveMark } from "../../components/archive-mark.ts";
 import { writeOpened, writeSealedArchive } from "../../lab/cluster-inside/sealed-archive.ts";
 import { labDirectories, projectDirectory } from "../../lab/directories.ts";
 import { type LabObjectStore, startObjectStore } from "../../lab/objectstore/index.ts";
+import { readCostDocuments } from "../../ops/cost/cost-document.ts";
 import { LabelledAccount, type LabelledCluster, labelsOf } from "./labelled-account.ts";
 
 const directory = mkdtempSync(path.join(tmpdir(), "leaks-check-"));
@@ -146,6 +147,16 @@ test("destroys what never held data and what is sealed; an unsealed cluster stay
   const of = (name: string): number => stays.filter((other) => other.includes(name)).length;
   assert.deepEqual([of("never"), of("sealed") - of("unsealed"), of("unseal")], [0, 0, 3]);
   assert.deepEqual([of("young"), of("open"), of("websit")], [1, 3, 1]);
+  const { documents: costs } = await readCostDocuments(account.archive(never).store, "dev", () => true);
+  const ended = (id: string) =>
+    costs.find(({ clusterId }) => clusterId === id)?.servers.map(({ goneAt }) => goneAt !== null);
+  assert.deepEqual(
+    [ended(never.clusterId), ended(unsealed.clusterId)],
+    [
+      [true, true],
+      [false, false],
+    ],
+  );
 
   const lost = await leaks(["--stack", "dev", "--destroy", "--json"], {
     TRADING_ALLOW_DATA_LOSS: `dev/${unsealed.clusterId}`,
