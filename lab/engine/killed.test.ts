@@ -6,6 +6,7 @@ import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { latencyModel, startHetzner } from "../hetzner/index.ts";
+import { family, readOrNothing } from "../model-time/family.ts";
 import { startTime } from "../processes.ts";
 import { DeploymentFailedError, destroy, readState, up } from "./index.ts";
 import { createProject } from "./testing/project.ts";
@@ -66,6 +67,36 @@ test("a run killed in the middle of a creation leaves no process, and the next o
     await destroy(project.options);
     assert.deepEqual(hetzner.project.billable(), []);
   } finally {
+    project.remove();
+    await hetzner.close();
+  }
+});
+
+test("the program of a killed run ends by itself, also where no other run follows", async () => {
+  const hetzner = await startHetzner({ latency: latencyModel("fast", { create_server: 2_000 }) });
+  // It says something when nobody reads it any more.
+  const project = createProject(
+    `${program(hetzner.endpoint, hetzner.token, "one")}\n  setInterval(() => console.warn("still here"), 50);`,
+  );
+  const programs: number[] = [];
+  try {
+    const script = fileURLToPath(new URL("testing/run-up.ts", import.meta.url));
+    const { onEvent: _onEvent, ...options } = project.options;
+    const killed = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(options)], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    const ended = new Promise((resolve) => killed.once("exit", resolve));
+    await until("the command to be begun", () => existsSync(path.join(project.directory, "pid")));
+    const isProgram = (pid: string): boolean =>
+      readOrNothing(`/proc/${pid}/cmdline`).includes("@pulumi/pulumi/cmd/run");
+    programs.push(...family().filter(isProgram).map(Number));
+    assert.equal(programs.length, 1);
+    killed.kill("SIGKILL");
+    await ended;
+    await until("the program is gone", () => programs.every((pid) => startTime(pid) === undefined));
+  } finally {
+    for (const pid of programs) if (startTime(pid) !== undefined) process.kill(pid, "SIGKILL");
+    project.touch("go");
     project.remove();
     await hetzner.close();
   }

@@ -33,11 +33,15 @@ export interface Program {
 }
 
 /**
- * Loaded before the program: `util.inspect` without colours. The SDK prints a program's error with colours, and Node
- * 20.20 then loops for a minute on a stack line such as `node_modules/@pulumi/resource.ts:1` (a scope without a
- * package, which the SDK's source maps produce), until the text is too long. The lines are not for a terminal anyway.
+ * Loaded before the program:
+ *
+ * - `util.inspect` without colours. The SDK prints a program's error with colours, and Node 20.20 then loops for a minute on
+ *   a stack line such as `node_modules/@pulumi/resource.ts:1` (a scope without a package, which the SDK's source maps
+ *   produce), until the text is too long. The lines are not for a terminal anyway.
+ * - An end when nobody reads its output, because the engine was killed. The SDK's handler of uncaught errors would print the
+ *   broken pipe to the broken pipe for ever, a core and gigabytes of memory for it (pulumi/cmd/run, with 3.248).
  */
-const withoutColors = `data:text/javascript,${encodeURIComponent(`
+const preload = `data:text/javascript,${encodeURIComponent(`
   import util from "node:util";
   util.inspect = new Proxy(util.inspect, {
     apply: (inspect, self, [value, options, ...rest]) =>
@@ -47,6 +51,7 @@ const withoutColors = `data:text/javascript,${encodeURIComponent(`
         ...rest,
       ]),
   });
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => process.exit(1));
 `)}`;
 
 /** Path of `@pulumi/pulumi/cmd/run` as the program itself would find it. */
@@ -72,7 +77,7 @@ export async function startProgram(options: ProgramOptions): Promise<Program> {
     `pulumi-program-${stack}`,
     process.execPath,
     [
-      `--import=${withoutColors}`,
+      `--import=${preload}`,
       ...project.nodeArguments,
       runner(project),
       `--monitor=${address}`,

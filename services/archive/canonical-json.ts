@@ -20,8 +20,8 @@ const firstKey = new Int32Array(maximumDepth);
 /** Hashes of the keys of all open objects: a key that is there twice would be printed once. */
 const keyHashes = new Int32Array(maximumKeys);
 let keys = 0;
-/** Set when a byte above 0x7f was seen. */
-let beyondAscii = false;
+/** All bytes of texts that were seen, or'ed: above 0x7f when one of them was. */
+let seen = 0;
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -39,7 +39,7 @@ const closeBracket = 0x5d;
 /** Never a wrong yes; texts with rare escapes, exponents, long numbers, keys that begin with a digit are "unknown". */
 export function looksCanonical(text: Buffer): Canonical {
   keys = 0;
-  beyondAscii = false;
+  seen = 0;
   const end = text.length;
   let depth = 0;
   let at = 0;
@@ -65,7 +65,7 @@ export function looksCanonical(text: Buffer): Canonical {
 
     // Behind a value: what was open may end with it.
     for (;;) {
-      if (depth === 0) return at !== end ? "unknown" : beyondAscii ? "if-utf8" : "ascii";
+      if (depth === 0) return at !== end ? "unknown" : seen > 0x7f ? "if-utf8" : "ascii";
       if (at >= end) return "unknown";
       const next = text[at] as number;
       const inObject = isObject[depth - 1] === 1;
@@ -84,13 +84,19 @@ export function looksCanonical(text: Buffer): Canonical {
 
 /** @param at behind the opening quote. @returns the place behind the closing one, or -1. */
 function stringEnd(text: Buffer, at: number, end: number): number {
+  let bytes = 0;
   while (at < end) {
     const byte = text[at++] as number;
-    if (byte === quote) return at;
+    bytes |= byte;
+    // Most are small letters: one comparison for these.
+    if (byte > backslash) continue;
+    if (byte === quote) {
+      seen |= bytes;
+      return at;
+    }
     if (byte === backslash) {
       if (!isShortEscape(text[at++])) return -1;
     } else if (byte < 0x20) return -1;
-    else if (byte > 0x7f) beyondAscii = true;
   }
   return -1;
 }
@@ -102,21 +108,23 @@ function keyEnd(text: Buffer, at: number, end: number, from: number): number {
   // Keys that are numbers are printed first, in their order.
   if (first >= zero && first <= nine) return -1;
   let hash = 0;
+  let bytes = 0;
   for (;;) {
     if (at >= end) return -1;
     const byte = text[at++] as number;
-    if (byte === quote) break;
-    if (byte === backslash) {
-      const escaped = text[at++];
-      if (!isShortEscape(escaped)) return -1;
-      hash = (Math.imul(hash, 31) + backslash) | 0;
-      hash = (Math.imul(hash, 31) + (escaped as number)) | 0;
-      continue;
+    if (byte <= backslash) {
+      if (byte === quote) break;
+      if (byte < 0x20) return -1;
+      if (byte === backslash) {
+        const escaped = text[at++];
+        if (!isShortEscape(escaped)) return -1;
+        hash = (Math.imul(hash, 31) + (escaped as number)) | 0;
+      }
     }
-    if (byte < 0x20) return -1;
-    if (byte > 0x7f) beyondAscii = true;
+    bytes |= byte;
     hash = (Math.imul(hash, 31) + byte) | 0;
   }
+  seen |= bytes;
   if (text[at++] !== colon || keys === maximumKeys) return -1;
   for (let key = from; key < keys; key++) if (keyHashes[key] === hash) return -1;
   keyHashes[keys++] = hash;

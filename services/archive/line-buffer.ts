@@ -18,21 +18,25 @@ const base64Step = 48 * 1024;
 const part = (text: string): Buffer => Buffer.from(text);
 const timestampPart = part('","timestamp":"');
 const keyPart = part('","key":');
-const headersPart = part(',"headers":');
-const noHeadersPart = part(',"headers":[]');
-const valuePart = part(',"value":');
 const nullPart = part("null");
-const encodingParts = {
-  json: part('"json"}\n'),
-  utf8: part('"utf8"}\n'),
-  base64: part('"base64"}\n'),
-  null: part('"null"}\n'),
-};
-const valueEncodingPart = part(',"value_encoding":');
+/** What stands between a key and headers, between headers and value, or, without headers, between key and value. */
+const headersPart = part(',"headers":');
+const valuePart = part(',"value":');
 const keyEncodings = {
   utf8: part(',"key_encoding":"utf8"'),
   base64: part(',"key_encoding":"base64"'),
   null: part(',"key_encoding":"null"'),
+};
+const keyEncodingsWithoutHeaders = {
+  utf8: part(',"key_encoding":"utf8","headers":[],"value":'),
+  base64: part(',"key_encoding":"base64","headers":[],"value":'),
+  null: part(',"key_encoding":"null","headers":[],"value":'),
+};
+const lineEnds = {
+  json: part(',"value_encoding":"json"}\n'),
+  utf8: part(',"value_encoding":"utf8"}\n'),
+  base64: part(',"value_encoding":"base64"}\n'),
+  null: part(',"value_encoding":"null"}\n'),
 };
 const quote = 0x22;
 const backslash = 0x5c;
@@ -88,19 +92,22 @@ export class LineBuffer {
     this.#copy(timestampPart);
     this.#ascii(record.timestamp);
     this.#copy(keyPart);
-    this.#copy(keyEncodings[this.#text(key)]);
-    if (record.headers.length === 0) this.#copy(noHeadersPart);
-    else this.#headers(record.headers);
+    const keyEncoding = this.#text(key);
+    if (record.headers.length === 0) this.#copy(keyEncodingsWithoutHeaders[keyEncoding]);
+    else {
+      this.#copy(keyEncodings[keyEncoding]);
+      this.#headers(record.headers);
+      this.#reserve(16);
+      this.#copy(valuePart);
+    }
     this.#reserve((value?.length ?? 0) + 64);
-    this.#copy(valuePart);
-    let encoding: keyof typeof encodingParts;
+    let encoding: keyof typeof lineEnds;
     if (value !== null && isCanonicalJson(value)) {
       this.#copy(value);
       encoding = "json";
     } else encoding = this.#text(value);
     this.#reserve(64);
-    this.#copy(valueEncodingPart);
-    this.#copy(encodingParts[encoding]);
+    this.#copy(lineEnds[encoding]);
   }
 
   #newHead({ topic, partition }: ArchivedRecord): void {
