@@ -82,17 +82,16 @@ async function take(
 ): Promise<Lease | undefined> {
   const { holder, leaseMs = defaultLeaseMs, waitMs = defaultWaitMs } = turn;
   const until = performance.now() + waitMs;
-  const key = keyOf(stack);
   let told = "";
+  const onWait = (other: RunIdentity): void => {
+    const who = describeRun(other);
+    if (who !== told) reporter.note(`waiting for another run on stack ${stack}: ${who}`);
+    told = who;
+  };
   for (;;) {
     signal.throwIfAborted();
     try {
-      // To see whether its holder lives takes a while.
-      const { holder: other, isAlive = false } = (await readLease(bucket, key)) ?? {};
-      const who = other != null && isAlive ? describeRun(other) : "";
-      if (who !== "" && who !== told) reporter.note(`waiting for another run on stack ${stack}: ${who}`);
-      told = who;
-      return await takeLease({ bucket, key, holder, leaseMs, signal });
+      return await takeLease({ bucket, key: keyOf(stack), holder, leaseMs, signal, onWait });
     } catch (error) {
       if (error instanceof StateBucketError) {
         reporter.note(

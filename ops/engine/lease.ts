@@ -83,6 +83,8 @@ export interface LeaseArguments {
   floor?: () => Promise<number>;
   /** Ends the wait for a lease that is about to run out. */
   signal?: AbortSignal;
+  /** Told of a holder who may live, as often as it is looked at: whether it lives shows when it renews, or does not. */
+  onWait?: (holder: RunIdentity) => void;
 }
 
 /** A lease that this process holds. */
@@ -126,13 +128,14 @@ export async function readLease(bucket: StateBucket, key: string): Promise<Found
  * @throws LeaseHeldError, StateBucketError; the signal's reason
  */
 export async function takeLease(args: LeaseArguments): Promise<Lease> {
-  const { bucket, key, holder, leaseMs = defaultLeaseMs, floor, signal } = args;
+  const { bucket, key, holder, leaseMs = defaultLeaseMs, floor, signal, onWait } = args;
   let watched: string | undefined;
   for (;;) {
     signal?.throwIfAborted();
     const found = await find(bucket, key);
     const { lease } = found ?? {};
     if (lease?.holder != null && lease.isAlive) {
+      onWait?.(lease.holder);
       const isRenewed = watched !== undefined && watched !== found?.etag;
       if (isRenewed) throw new LeaseHeldError(`${bucket.name}/${key}`, { ...lease, holder: lease.holder });
       watched = found?.etag;
