@@ -178,6 +178,38 @@ describe("networks, in particular", () => {
     await client.hetzner.close();
   });
 
+  test("deleting one detaches its servers, which go on in their other networks", async () => {
+    const client = await startTestClient({ latency: quickLatency({}) });
+    const make = async (name: string, ip_range: string) =>
+      (
+        await client.expect(201, "POST", "/networks", {
+          name,
+          ip_range,
+          subnets: [{ type: "cloud", network_zone: "eu-central", ip_range }],
+        })
+      ).network;
+    const [going, staying] = [await make("going", "10.7.0.0/24"), await make("staying", "10.8.0.0/24")];
+    const { server } = await client.expect(201, "POST", "/servers", {
+      name: "member",
+      server_type: "cpx22",
+      image: "debian-12",
+      networks: [going.id, staying.id],
+    });
+    const { actions } = await client.expect(200, "GET", `/servers/${server.id}/actions`);
+    await client.wait(...actions);
+    const attachedTo = async (): Promise<number[]> =>
+      (await client.expect(200, "GET", `/servers/${server.id}`)).server.private_net.map(
+        ({ network }) => network,
+      );
+    assert.deepEqual(await attachedTo(), [going.id, staying.id]);
+    await client.refused("service_error", "POST", `/networks/${going.id}/actions/delete_subnet`, {
+      ip_range: "10.7.0.0/24",
+    });
+    await client.expect(204, "DELETE", `/networks/${going.id}`);
+    assert.deepEqual(await attachedTo(), [staying.id]);
+    await client.hetzner.close();
+  });
+
   test("hold 50 subnets and 100 routes; a project 50 firewalls and 50 placement groups", async () => {
     const range = (index: number) => `10.6.${index}.0/24`;
     const subnets = Array.from({ length: 51 }, (_, index) => ({
