@@ -21,7 +21,7 @@ export async function runGuard(args: GuardRunArguments): Promise<string> {
     const notifier = openNotifier({ environment, reporter: { note }, signal, patience: deliveryPatience });
     const { findings, closed, notClosed } = await guardStack(
       { ...parts, calendar, notifier, deadlineMinutes: calendar.schedule.deadlineMinutes },
-      { close: close ? (told) => closeDay(parts, { notifier: told }) : undefined },
+      { close: close ? (told, stillDue) => closeDay(parts, { notifier: told, stillDue }) : undefined },
     );
     if (findings.length === 0) return "fine";
     return [

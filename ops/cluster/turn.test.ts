@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { until } from "../../test/until.ts";
 import { StackLockedError } from "../engine/stack-engine.ts";
+import { StateBucketError } from "../engine/state-bucket.ts";
 import { SimulatedBucket, type SimulatedMachine } from "../engine/testing/simulated-bucket.ts";
 import type { ClusterParts } from "./parts.ts";
 import { inTurn } from "./turn.ts";
@@ -19,6 +20,7 @@ function runOn(machine: SimulatedMachine, host: string, waitMs = 20_000) {
     turn: { open: () => machine, holder, leaseMs, waitMs },
     reporter: { note: (line: string) => void notes.push(line), progress: () => undefined },
     signal: stop.signal,
+    client: { endingWith: (signal: AbortSignal) => ({ signal }) },
   } as unknown as ClusterParts;
   return { parts, notes, stop };
 }
@@ -32,7 +34,8 @@ function work() {
   return {
     begun,
     end,
-    do: async ({ signal }: ClusterParts): Promise<string> => {
+    do: async ({ signal, client }: ClusterParts): Promise<string> => {
+      assert.deepEqual(client, { signal }, "requests end with the turn");
       begin(signal);
       return Promise.race([
         ended,
@@ -115,4 +118,30 @@ test("a wait ends with its signal, and what fails gives the turn back", async ()
   const failing = inTurn(runOn(server.machine(), "c").parts, () => Promise.reject(new Error("sold out")));
   await assert.rejects(failing, /sold out/);
   assert.equal(await inTurn(runOn(server.machine(), "d").parts, () => Promise.resolve("free")), "free");
+});
+
+test("who waits for another run goes on waiting while the bucket does not answer", async () => {
+  const server = new SimulatedBucket();
+  const first = work();
+  const one = inTurn(runOn(server.machine(), "a").parts, first.do);
+  await first.begun;
+  const machine = server.machine();
+  const waiting = runOn(machine, "b");
+  const second = work();
+  const two = inTurn(waiting.parts, second.do);
+  await until("it is told", () => waiting.notes.length > 0);
+  const get = machine.get.bind(machine);
+  let failures = 0;
+  machine.get = () => {
+    failures++;
+    return Promise.reject(new StateBucketError("503 SlowDown"));
+  };
+  await until("it has asked in vain", () => failures > 1);
+  machine.get = get;
+  first.end("done");
+  assert.equal(await one, "done");
+  await second.begun;
+  assert.equal(waiting.notes.length, 1, "no warning that runs are not kept apart");
+  second.end("done, too");
+  assert.equal(await two, "done, too");
 });

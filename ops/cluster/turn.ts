@@ -44,7 +44,8 @@ export async function inTurn<T>(parts: ClusterParts, work: (parts: ClusterParts)
     const former = lease.predecessor?.holder;
     if (former != null) parts.reporter.note(`${describeRun(former)} did not come to its end: going on`);
     try {
-      return await work({ ...parts, signal: AbortSignal.any([parts.signal, lease.lost]) });
+      const signal = AbortSignal.any([parts.signal, lease.lost]);
+      return await work({ ...parts, signal, client: parts.client.endingWith(signal) });
     } catch (error) {
       if (!lease.lost.aborted || parts.signal.aborted) throw error;
       const { message } = lease.lost.reason as Error;
@@ -93,13 +94,15 @@ async function take(
     try {
       return await takeLease({ bucket, key: keyOf(stack), holder, leaseMs, signal, onWait });
     } catch (error) {
-      if (error instanceof StateBucketError) {
+      // Who was seen at work is so although the bucket does not answer just now.
+      const isSomebodyThere = error instanceof LeaseHeldError || told !== "";
+      if (error instanceof StateBucketError && !isSomebodyThere) {
         reporter.note(
           `warning: other runs on stack ${stack} are not kept apart from this one: ${error.message}`,
         );
         return undefined;
       }
-      if (!(error instanceof LeaseHeldError)) throw error;
+      if (!(error instanceof LeaseHeldError || error instanceof StateBucketError)) throw error;
       if (performance.now() > until) {
         throw new StackLockedError(`Another run works on the stack ${stack}. ${error.message}`, [], {
           cause: error,

@@ -33,6 +33,11 @@ export interface CloseDayOptions {
   calendar?: Pick<Calendar, "dayAt">;
   /** The day to close, when it is known already. */
   tradingDay?: TradingDay;
+  /**
+   * Asked when it is this run's turn, since others may have been at work before: a word why nothing is to be closed any more.
+   * Default: for a scheduled close, whether what is there has its time yet; otherwise everything is closed.
+   */
+  stillDue?: () => Promise<string | undefined>;
   /** Longest time before `closesAt`, in milliseconds, that is waited for; before that it ends with a word. Default: 4 h. */
   mostWaitMs?: number;
   /** Default: the machine's own time. */
@@ -97,10 +102,13 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
   const { stack, now, reporter } = parts;
   const { notifier, pause = realPause, mostWaitMs = defaultMostWaitMs } = options;
   const day = await dayOf(parts, options);
-  if (options.scheduled === true && (day === undefined || now() > day.closesAt)) {
-    const word = await notDue(parts, day);
-    if (word !== undefined) return { ...nothing(stack, day), outcome: "not-due", word };
-  }
+  /** A person may have opened the stack outside of its hours. */
+  const notDueNow = async (): Promise<string | undefined> =>
+    options.scheduled === true && (day === undefined || now() > day.closesAt)
+      ? notDue(parts, day)
+      : undefined;
+  const early = await notDueNow();
+  if (early !== undefined) return { ...nothing(stack, day), outcome: "not-due", word: early };
   if (day !== undefined) {
     const left = day.closesAt.getTime() - now().getTime();
     if (left > mostWaitMs) {
@@ -110,11 +118,15 @@ async function close(parts: ClusterParts, options: CloseDayOptions): Promise<Clo
     await waitUntil(parts, day.closesAt, `the time to close ${day.date}`, pause);
     reporter.note(`closing trading day ${describeTradingDay(day)}`);
   }
+  const { stillDue = notDueNow } = options;
   const closed = await inTurn(parts, async (held) => {
+    const word = await stillDue();
+    if (word !== undefined) return word;
     const there = await recordCost(held);
     // What a close that failed has removed costs no more either.
     return closeCluster(held).finally(() => recordCost(parts, there));
   });
+  if (typeof closed === "string") return { ...nothing(stack, day), outcome: "not-due", word: closed };
   const names = [
     ...(closed.destroyed === null ? [] : [closed.destroyed]),
     ...closed.cleared.map(({ cluster }) => cluster),

@@ -11,6 +11,7 @@ import { storedRules } from "../calendar/stored-rules.ts";
 import type { TradingDay } from "../calendar/trading-day.ts";
 import type { ClusterParts } from "../cluster/parts.ts";
 import { StackLockedError } from "../engine/stack-engine.ts";
+import { SimulatedBucket } from "../engine/testing/simulated-bucket.ts";
 import type { Notice } from "../notify/notifier.ts";
 import { closeDay } from "./close-day.ts";
 import { exitCodeOf } from "./commands.ts";
@@ -33,6 +34,12 @@ const calendar = calendarOf(
 /** A winter's Tuesday: from 14:00 to 16:00 UTC, begun at 13:30, with its deadline at 17:30. */
 const day = (await calendar.dayOf("2025-01-14")) as TradingDay;
 
+/** A client of Hetzner that lists, and no more. */
+function listing(list: (kind: string) => Promise<object[]>): ClusterParts["client"] {
+  const client = { list, endingWith: () => client };
+  return client as unknown as ClusterParts["client"];
+}
+
 /** Parts without a cluster, whose engine is in use elsewhere: what gets as far as it fails. */
 function play(moment: string) {
   let now = Date.parse(moment);
@@ -40,6 +47,8 @@ function play(moment: string) {
   const beats: string[] = [];
   const lines: string[] = [];
   const archiveStore = new MemoryStore() as MemoryStore & ArchiveStore;
+  const client = listing(() => Promise.resolve([]));
+  const holder = { user: "ci", host: "runner", pid: 7, run: null, since: "2025-01-14T13:00:00.000Z" };
   const locked = () => Promise.reject(new StackLockedError("another run works on this stack"));
   const parts = {
     stack: "dev",
@@ -48,7 +57,8 @@ function play(moment: string) {
     reporter: { note: (line: string) => void lines.push(line), progress: () => undefined },
     archiveStore,
     engine: { settle: locked, state: locked },
-    client: { list: () => Promise.resolve([]) },
+    client,
+    turn: { open: () => new SimulatedBucket().machine(), holder },
   } as unknown as ClusterParts;
   const options = {
     calendar,
@@ -227,7 +237,7 @@ test("open goes on where nobody closed the day: what ended before it, never open
     const begun = {
       ...parts,
       engine,
-      ...(client && { client: client as unknown as ClusterParts["client"] }),
+      ...(client && { client: listing(client.list) }),
     };
     await assert.rejects(openDay(begun, options), StackLockedError, name);
   }
@@ -264,26 +274,27 @@ test("outside of a trading day a scheduled close leaves what a person has opened
   const { parts, options, notices, beats } = play("2025-01-14T19:00:00Z");
   const withServer = (expiresAt: string) => ({
     ...parts,
-    client: {
-      list: async (kind: string) => (kind === "servers" ? [serverUntil(new Date(expiresAt))] : []),
-    } as unknown as ClusterParts["client"],
+    client: listing(async (kind) => (kind === "servers" ? [serverUntil(new Date(expiresAt))] : [])),
   });
   const result = await closeDay(withServer("2025-01-14T20:30:00Z"), options);
   assert.equal(result.outcome, "not-due");
   assert.match(result.word, /has time until 2025-01-14T20:30:00\.000Z/);
   assert.deepEqual([notices, beats], [[], []]);
   const over = withServer("2025-01-14T19:00:00Z");
-  await assert.rejects(closeDay(over, options), "what is over is closed, or the attempt fails");
+  await assert.rejects(
+    closeDay(over, options),
+    StackLockedError,
+    "what is over is closed, or the attempt fails",
+  );
 });
 
 test("a cluster that a person opened after the day's end is left until its own end, the day's own one is not", async () => {
   const { parts, options, notices, beats } = play("2025-01-14T16:17:00Z");
   const withServer = (created: string, expiresAt = "2025-01-14T18:10:00Z") => ({
     ...parts,
-    client: {
-      list: async (kind: string) =>
-        kind === "servers" ? [serverUntil(new Date(expiresAt), new Date(created))] : [],
-    } as unknown as ClusterParts["client"],
+    client: listing(async (kind) =>
+      kind === "servers" ? [serverUntil(new Date(expiresAt), new Date(created))] : [],
+    ),
   });
   const result = await closeDay(withServer("2025-01-14T16:10:00Z"), options);
   assert.equal(result.outcome, "not-due");
@@ -295,10 +306,12 @@ test("a cluster that a person opened after the day's end is left until its own e
   ] as const)
     await assert.rejects(
       closeDay(withServer(created, expiresAt), options),
+      StackLockedError,
       "it is closed, or the attempt fails",
     );
   await assert.rejects(
     closeDay(withServer("2025-01-14T16:10:00Z"), { ...options, tradingDay: day, scheduled: false }),
+    StackLockedError,
     "a person closes at once",
   );
 });
@@ -308,8 +321,8 @@ test("a person hears of an interruption from the terminal, and nothing is waited
   const stop = new AbortController();
   stop.abort(new Error("interrupted by SIGTERM"));
   const stopped = { ...parts, signal: stop.signal };
-  await assert.rejects(closeDay(stopped, { ...options, scheduled: false }), StackLockedError);
-  await assert.rejects(openDay(stopped, { ...options, scheduled: false }), StackLockedError);
+  for (const work of [closeDay, openDay])
+    await assert.rejects(work(stopped, { ...options, scheduled: false }), /interrupted by SIGTERM/);
   assert.deepEqual(parts.now(), new Date("2025-01-14T09:00:00Z"));
   assert.deepEqual([notices, beats], [[], []]);
 });

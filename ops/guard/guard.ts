@@ -40,9 +40,9 @@ export interface GuardOptions {
   /**
    * Closes the whole stack as `trading close` does, with the state where it is to be had. It throws a UsageError where it
    * cannot even begin; then, and while a cluster that is in its time is there, what is overdue is removed by label.
-   * Default: nothing is closed.
+   * `stillDue` is for closeDay: other runs may have been at work before its turn. Default: nothing is closed.
    */
-  close?: ((notifier: Notifier) => Promise<unknown>) | undefined;
+  close?: ((notifier: Notifier, stillDue: () => Promise<string | undefined>) => Promise<unknown>) | undefined;
 }
 
 /** A finding, and whether people heard of it. */
@@ -161,8 +161,10 @@ async function closeOverdue(
     reporter.note(
       `closing stack ${stack}: ${overdue.map(({ name }) => name).join(", ")} is past its deadline`,
     );
+    let notDue: string | undefined;
     try {
-      await close(withoutFailures(notifier));
+      await close(withoutFailures(notifier), async () => (notDue = await whyNotDue(parts, deadlineMs)));
+      if (notDue !== undefined) return { closed: [], notClosed: [notDue] };
       return { closed: overdue.map(({ name }) => name), notClosed: [] };
     } catch (error) {
       signal.throwIfAborted();
@@ -174,8 +176,10 @@ async function closeOverdue(
   for (const cluster of overdue) {
     try {
       await recordCost(parts);
-      const { cluster: name, release } = await clearLeftover(parts, { ...cluster, isOfState: false });
-      await recordCost(parts, cluster.cluster === undefined ? [] : [{ stack, ...cluster.cluster }]);
+      const identity = cluster.cluster === undefined ? [] : [{ stack, ...cluster.cluster }];
+      const { cluster: name, release } = await clearLeftover(parts, { ...cluster, isOfState: false }).finally(
+        () => recordCost(parts, identity),
+      );
       result.closed.push(name);
       const text = `The guard removed what was left of it past its deadline (${release}).`;
       await notifier.tell({ kind: "closed", stack, cluster: name, text, at: parts.now().toISOString() });
@@ -187,6 +191,18 @@ async function closeOverdue(
     }
   }
   return result;
+}
+
+/** Looks again. @returns why not all that is there may be closed; undefined: it is still past its deadline, or gone */
+async function whyNotDue(
+  { stack, now, client, archiveStore, calendar }: GuardParts,
+  deadlineMs: number,
+): Promise<string | undefined> {
+  const sight = await look({ stack, now: now(), client, archiveStore, calendar });
+  const overdue = overdueOf(sight, deadlineMs);
+  if (sight.clusters !== undefined && sight.clusters.every((cluster) => overdue.includes(cluster)))
+    return undefined;
+  return `another run was at work on stack ${stack}, and what is there now is not all past its deadline: nothing was closed`;
 }
 
 /** What it is about was found and told already; only that closing itself fails is news. */

@@ -76,7 +76,7 @@ async function runGuard(
         hasRealTimes: true,
         close: !close
           ? undefined
-          : async (told) => {
+          : async (told, stillDue) => {
               const parts = await openParts({
                 stack,
                 projectDirectory: process.cwd(),
@@ -85,7 +85,7 @@ async function runGuard(
                 signal,
               });
               try {
-                await closeDay(parts, { notifier: told });
+                await closeDay(parts, { notifier: told, stillDue });
               } finally {
                 parts.close();
               }

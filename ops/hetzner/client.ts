@@ -120,6 +120,12 @@ export class HetznerClient {
     this.#report = report;
   }
 
+  /** The same client, whose requests end with another signal. */
+  endingWith(signal: AbortSignal): HetznerClient {
+    const [endpoint, token, patience, report] = [this.#endpoint, this.#token, this.#patience, this.#report];
+    return new HetznerClient({ endpoint, token, signal, patience, report });
+  }
+
   /** All resources of a kind, every page of them, by ascending id. @throws HetznerApiError */
   async list<Kind extends ResourceKind>(kind: Kind, filter: ListFilter = {}): Promise<Resource<Kind>[]> {
     const { labelSelector, name } = filter;

@@ -75,6 +75,7 @@ export async function removeLeaks(
   now: Date,
   partsOf: (stack: string) => ClearingParts,
 ): Promise<LeaksRemoved> {
+  const began = performance.now();
   const result: LeaksRemoved = { cleared: [], refused: [], failed: [] };
   for (const leak of leaks) {
     if (leak.stack === undefined) {
@@ -88,10 +89,13 @@ export async function removeLeaks(
     const parts = partsOf(leak.stack);
     try {
       await demandRemovable(parts, leak, now);
-      const costParts = { ...parts, now: () => now };
+      const costParts = { ...parts, now: () => new Date(now.getTime() + performance.now() - began) };
       await recordCost(costParts);
-      result.cleared.push(await clearLeftover(parts, { ...leak, isOfState: false }));
-      await recordCost(costParts, leak.cluster === undefined ? [] : [{ stack: leak.stack, ...leak.cluster }]);
+      const identity = leak.cluster === undefined ? [] : [{ stack: leak.stack, ...leak.cluster }];
+      const cleared = await clearLeftover(parts, { ...leak, isOfState: false }).finally(() =>
+        recordCost(costParts, identity),
+      );
+      result.cleared.push(cleared);
     } catch (error) {
       parts.signal.throwIfAborted();
       if (error instanceof RefusedError) result.refused.push(error.message);

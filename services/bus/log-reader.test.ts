@@ -65,6 +65,7 @@ function kafkaOf({ fetch, end }: SimulatedBroker): Kafka {
     refreshMetadata: async () => undefined,
     metadata: async () => ({
       clusterId: "simulated",
+      brokers: [{ nodeId: 1 }],
       topicMetadata: [{ topic: "t", partitionMetadata: [{ partitionId: 0, leader: 1 }] }],
     }),
     findBroker: async () => broker,

@@ -70,18 +70,25 @@ test("a topic that one broker has not heard of is not deleted: another one names
   await neverDeleted(new DeletedTopics(clusterOf([{}, { trades: one }, undefined])), [one]);
 });
 
-test("while no broker answers, no topic is deleted", async () => {
+test("while less than half of the brokers answer, no topic is deleted", async () => {
   await neverDeleted(new DeletedTopics(clusterOf([undefined, undefined, undefined])), [one]);
+  await neverDeleted(new DeletedTopics(clusterOf([{}, undefined, undefined])), [one]);
 });
 
 test("a topic that is unnamed for a moment is not deleted", async () => {
-  const brokers: (Record<string, string> | undefined)[] = [{}, undefined, undefined];
+  const brokers: (Record<string, string> | undefined)[] = [{}, {}, undefined];
   const deleted = new DeletedTopics(clusterOf(brokers));
   assert.deepEqual(await deleted.among(new Set([one]), look), new Set());
   brokers[0] = { trades: one };
   await neverDeleted(deleted, [one]);
   // Its time begins anew.
   brokers[0] = {};
+  assert.deepEqual(await deleted.among(new Set([one]), look), new Set());
+  // Also behind a time in which nobody answered.
+  await delay(1_100);
+  brokers.fill(undefined);
+  assert.deepEqual(await deleted.among(new Set([one]), look), new Set());
+  brokers.fill({});
   assert.deepEqual(await deleted.among(new Set([one]), look), new Set());
 });
 

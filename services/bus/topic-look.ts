@@ -16,6 +16,8 @@ const pauseAfterErrorMs = 200;
 const looks = 20;
 /** A topic that no broker names for so long was deleted. A broker that starts is behind for less. */
 const deletedAfterMs = 1_000;
+/** Longest time between two questions that belong together. */
+const longestGapMs = 5_000;
 
 /** Internal topics of Kafka are not archived: they mean nothing in another cluster. */
 export const isInternal = (topic: string): boolean => topic.startsWith("__");
@@ -52,35 +54,48 @@ export class DeletedTopics {
   readonly #cluster: Cluster;
   /** By the topic's id: since when no broker names it. */
   readonly #unnamedSince = new Map<string, number>();
+  /** All that were ever named: one that has just started may know of itself alone. */
+  readonly #brokers = new Set<number>();
+  #askedAt = -Infinity;
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
   }
 
   /**
-   * Of topics that a look did not find, those that were deleted. While no broker answers, none was.
+   * Of topics that a look did not find, those that were deleted: none while less than half of the brokers answer.
    * @param missing ids
    */
   async among(missing: ReadonlySet<string>, { brokers }: ClusterMetadata): Promise<ReadonlySet<string>> {
-    const named = missing.size === 0 ? new Set<string>() : await this.#namedByAny(brokers);
-    for (const id of this.#unnamedSince.keys())
-      if (!missing.has(id) || named?.has(id) === true) this.#unnamedSince.delete(id);
-    if (named === undefined) return new Set();
+    for (const { nodeId } of brokers) this.#brokers.add(nodeId);
     const now = performance.now();
+    if (now - this.#askedAt > longestGapMs) this.#unnamedSince.clear();
+    this.#askedAt = now;
+    if (missing.size === 0) {
+      this.#unnamedSince.clear();
+      return missing;
+    }
+    const named = await this.#namedByAny();
+    if (named === undefined) {
+      this.#unnamedSince.clear();
+      return new Set();
+    }
+    for (const id of this.#unnamedSince.keys())
+      if (!missing.has(id) || named.has(id)) this.#unnamedSince.delete(id);
     return new Set(
       [...missing].filter((id) => {
         if (named.has(id)) return false;
-        const since = this.#unnamedSince.get(id) ?? now;
+        const since = this.#unnamedSince.get(id) ?? performance.now();
         this.#unnamedSince.set(id, since);
         return now - since >= deletedAfterMs;
       }),
     );
   }
 
-  /** Ids of all topics that any broker names; undefined: none answered. */
-  async #namedByAny(brokers: ClusterMetadata["brokers"]): Promise<Set<string> | undefined> {
+  /** Ids of all topics that any broker names; undefined: too few answered. */
+  async #namedByAny(): Promise<Set<string> | undefined> {
     const answers = await Promise.all(
-      brokers.map(async ({ nodeId }) => {
+      [...this.#brokers].map(async (nodeId) => {
         try {
           return await topicIds(await this.#cluster.findBroker({ nodeId }));
         } catch {
@@ -90,6 +105,7 @@ export class DeletedTopics {
       }),
     );
     const given = answers.filter((ids) => ids !== undefined);
-    return given.length === 0 ? undefined : new Set(given.flatMap((ids) => [...ids.values()]));
+    if (given.length === 0 || given.length < answers.length / 2) return undefined;
+    return new Set(given.flatMap((ids) => [...ids.values()]));
   }
 }

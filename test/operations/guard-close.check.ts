@@ -45,7 +45,7 @@ for (const [name, isStateLost] of [
       const guard = (): Promise<GuardResult> =>
         guardStack(
           { ...parts, calendar: undefined, notifier },
-          { close: (told) => closeDay(parts, { notifier: told }) },
+          { close: (told, stillDue) => closeDay(parts, { notifier: told, stillDue }) },
         );
       await world.up();
       const clusterId = await world.opened();
