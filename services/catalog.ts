@@ -121,7 +121,7 @@ export const catalog: readonly Deployable[] = [
     runtime: {
       MALLOC_ARENA_MAX: "2",
       MALLOC_MMAP_THRESHOLD_: "524288",
-      NODE_OPTIONS: "--max-semi-space-size=4",
+      NODE_OPTIONS: "--max-semi-space-size=8",
     },
     requests: { cpu: "100m", memory: "224Mi" },
     limits: { cpu: "1000m", memory: "512Mi" },
