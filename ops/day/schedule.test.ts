@@ -316,6 +316,22 @@ test("a cluster that a person opened after the day's end is left until its own e
   );
 });
 
+test("a scheduled close that waited for its turn leaves what a person has opened meanwhile", async () => {
+  const { parts, options, notices, beats } = play("2025-01-14T19:00:00Z");
+  const there: object[] = [];
+  const bucket = new SimulatedBucket().machine();
+  // Somebody opens the stack when this run has looked and waits.
+  const open = () => {
+    there.push(serverUntil(new Date("2025-01-14T20:30:00Z")));
+    return bucket;
+  };
+  const client = listing(async (kind) => (kind === "servers" ? there : []));
+  const result = await closeDay({ ...parts, client, turn: { ...parts.turn, open } }, options);
+  assert.equal(result.outcome, "not-due");
+  assert.match(result.word, /has time until 2025-01-14T20:30:00\.000Z/);
+  assert.deepEqual([notices, beats], [[], []]);
+});
+
 test("a person hears of an interruption from the terminal, and nothing is waited for without a schedule", async () => {
   const { parts, options, notices, beats } = play("2025-01-14T09:00:00Z");
   const stop = new AbortController();

@@ -263,6 +263,21 @@ test("a leftover beside a cluster in its time: only the leftover goes, and the c
   assert.ok(account.names().every((name) => name.includes("guard")));
 });
 
+test("what another run opens before the close's turn comes stays: everything that is there is looked at again", async () => {
+  await account.cluster(cluster());
+  await writeSealedArchive(account.archive(cluster()), { records: [] });
+  const words: (string | undefined)[] = [];
+  const close: GuardOptions["close"] = async (_notifier, stillDue) => {
+    words.push(await stillDue());
+    await account.cluster(cluster({ clusterId: `next${round}`.padEnd(22, "A"), expiresAt: at(30) }));
+    words.push(await stillDue());
+  };
+  const found = await guard(4.5, { close });
+  assert.equal(words[0], undefined, "past its deadline, as before");
+  assert.match(words[1] ?? "", /another run was at work on stack dev\d+.*nothing was closed/);
+  assert.deepEqual([found.closed, found.notClosed], [[], [words[1]]]);
+});
+
 test("a close that breaks is told once an hour, too", async () => {
   await account.cluster(cluster());
   await writeSealedArchive(account.archive(cluster()), { records: [] });
