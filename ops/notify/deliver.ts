@@ -48,10 +48,15 @@ export async function deliver({ url, body, patience, signal }: DeliveryRequest):
   const given = { ...defaultPatience, ...patience };
   const { firstDelayMs, maxDelayMs, interruptedMs } = given;
   const until = performance.now() + (signal.aborted ? interruptedMs : given.deadlineMs);
+  let before = { status: 0, problem: "" };
   for (let attempts = 1; ; attempts += 1) {
     const left = Math.max(1, until - performance.now());
     const timeoutMs = Math.ceil(Math.min(left, signal.aborted ? interruptedMs : given.requestTimeoutMs));
-    const { status, problem, retryAfterMs } = await attempt(url, body, timeoutMs, signal);
+    const { retryAfterMs, ...answer } = await attempt(url, body, timeoutMs, signal);
+    // What the deadline cut short says less than the answer before it.
+    const isCutShort = answer.status === 0 && timeoutMs < given.requestTimeoutMs && !signal.aborted;
+    const { status, problem } = isCutShort && before.status > 0 ? before : answer;
+    before = { status, problem };
     const delivered = status >= 200 && status < 300;
     const passes = status === 0 || status === 408 || status === 425 || status === 429 || status >= 500;
     if (delivered || !passes || signal.aborted) return { delivered, status, attempts, problem };

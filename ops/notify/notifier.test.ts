@@ -159,6 +159,13 @@ describe("the webhook", () => {
     demandSecret();
   });
 
+  test("an attempt that the deadline cuts short does not hide what was answered before", async () => {
+    receiver.answers.push({ status: 500, headers: { "retry-after": "1.5" } }, "hang");
+    assert.equal(await notifier().tell(notice), false);
+    assert.equal(receiver.seen.length, 2);
+    assert.match(notes.join("\n"), /2 attempts.*status 500/);
+  });
+
   test("nobody there: a warning", async () => {
     const told = notifier();
     await receiver.close();
