@@ -9,7 +9,7 @@ import { latencyModel, startHetzner } from "../hetzner/index.ts";
 import { family, readOrNothing } from "../model-time/family.ts";
 import { startTime } from "../processes.ts";
 import { DeploymentFailedError, destroy, readState, up } from "./index.ts";
-import { createProject } from "./testing/project.ts";
+import { createProject, type TestProject } from "./testing/project.ts";
 
 async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 60_000;
@@ -30,16 +30,20 @@ const program = (endpoint: string, token: string, cluster: string): string => `
   new local.Command("command", { create: "echo $$ > pid; for i in $(seq 600); do [ -e go ] && exit 0; sleep 0.1; done; exit 1" });
 `;
 
+/** `up` in a process of its own, to be killed. */
+function runUp({ options: { onEvent: _onEvent, ...options } }: TestProject) {
+  const script = fileURLToPath(new URL("testing/run-up.ts", import.meta.url));
+  const killed = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(options)], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  return { killed, ended: new Promise((resolve) => killed.once("exit", resolve)) };
+}
+
 test("a run killed in the middle of a creation leaves no process, and the next one takes over what it began", async () => {
   const hetzner = await startHetzner({ latency: latencyModel("fast", { create_server: 2_000 }) });
   const project = createProject(program(hetzner.endpoint, hetzner.token, "one"));
   try {
-    const script = fileURLToPath(new URL("testing/run-up.ts", import.meta.url));
-    const { onEvent: _onEvent, ...options } = project.options;
-    const killed = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(options)], {
-      stdio: ["ignore", "ignore", "inherit"],
-    });
-    const ended = new Promise((resolve) => killed.once("exit", resolve));
+    const { killed, ended } = runUp(project);
     const pidFile = path.join(project.directory, "pid");
     // The API knows the server, but the engine has not seen it run.
     await until(
@@ -80,12 +84,7 @@ test("the program of a killed run ends by itself, also where no other run follow
   );
   const programs: number[] = [];
   try {
-    const script = fileURLToPath(new URL("testing/run-up.ts", import.meta.url));
-    const { onEvent: _onEvent, ...options } = project.options;
-    const killed = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(options)], {
-      stdio: ["ignore", "ignore", "inherit"],
-    });
-    const ended = new Promise((resolve) => killed.once("exit", resolve));
+    const { killed, ended } = runUp(project);
     await until("the command to be begun", () => existsSync(path.join(project.directory, "pid")));
     const isProgram = (pid: string): boolean =>
       readOrNothing(`/proc/${pid}/cmdline`).includes("@pulumi/pulumi/cmd/run");
