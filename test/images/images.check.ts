@@ -11,6 +11,7 @@ import { serviceImageBases } from "../../components/versions.ts";
 import { generateNearQuotes } from "../../lab/session/index.ts";
 import { projectDirectory } from "../../lab/directories.ts";
 import { servicePackages } from "../../images/packages.ts";
+import { chainStart } from "../../services/archive/record-hash.ts";
 import { catalog, secretVariables } from "../../services/catalog.ts";
 import { until } from "../until.ts";
 import { PipelineWorld, type ServiceName } from "../pipeline-world.ts";
@@ -212,7 +213,8 @@ test("the archiver's thread is there, and reads what services compress", { skip 
     const worker = new Worker("/app/services/archive/read-back-worker.js", { execArgv: [] });
     worker.on("message", ({ failure }) => { console.log(failure); process.exit(); });
     const range = { topic: "t", partition: 0, first: 0n, last: 0n };
-    worker.postMessage({ id: 1, name: "t/0.jsonl.zst", range, body: new Uint8Array(8), before: {} });`;
+    const before = ${JSON.stringify(chainStart)};
+    worker.postMessage({ id: 1, name: "t/0.jsonl.zst", range, body: new Uint8Array(8), before });`;
   const container = run("archiver", { command: ["node", "--input-type=module", "--eval", program] });
   assert.equal(await container.exited, 0, container.output);
   assert.match(container.output, /^t\/0\.jsonl\.zst: /);
