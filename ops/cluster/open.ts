@@ -114,7 +114,11 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
     } catch (error) {
       if (!(error instanceof StackEngineError) || error instanceof StackRunAbortedError) throw error;
       const failure = judgeUpFailure(error);
-      if (failure === "program") throw error;
+      if (failure === "program") {
+        // Its message is to be read first: with the mistake mended, the next open goes on with what is there.
+        const isBilled = (await findLabelled(parts.client, stack)).length > 0;
+        throw isBilled ? await failed(parts, error, "") : error;
+      }
       // A killed engine's last request may have been carried out after the look for leftovers.
       if (failure === "name" && clearings++ < mostClearings && (await strangers(parts)).length > 0) continue;
       if (failure === "other" && isContinued && (await heldByState(parts)) === "never") {

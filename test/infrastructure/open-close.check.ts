@@ -5,6 +5,7 @@ import { after, before, test } from "node:test";
 import type { LabObjectStore } from "../../lab/objectstore/index.ts";
 import { closeCluster } from "../../ops/cluster/close.ts";
 import { openCluster, OpenFailedError, type OpenOptions } from "../../ops/cluster/open.ts";
+import { failedRun } from "../../ops/engine/stack-engine.ts";
 import { RefusedError } from "../../ops/run.ts";
 import { until } from "../until.ts";
 import { playScene, type Scene } from "./scene.ts";
@@ -271,6 +272,46 @@ test("the account's limit: no other choice is tried, and nothing is left", { tim
     await world.demandEmpty();
   }),
 );
+
+test("the program itself fails: what a former run made stays for the next one, with its price", () =>
+  scene({}, async ({ world, with: run }) => {
+    world.hetzner.faults.add({
+      rules: [
+        {
+          at: "request",
+          method: "POST",
+          path: "/servers",
+          body: { name: "dev-kafka-2" },
+          effect: { kind: "error", code: "server_error" },
+        },
+      ],
+    });
+    await world.failed("up");
+    const made = world.hetzner.project.servers().length;
+    assert.ok(made > 0);
+    const mistake = failedRun("up", [
+      { urn: undefined, name: undefined, code: undefined, message: "trading:delivery: found 1" },
+    ]);
+    const mistaken = run((parts) => {
+      const up = () => Promise.reject(mistake);
+      const engine = new Proxy(parts.engine, {
+        get: (target, name) => {
+          const member: unknown = name === "up" ? up : Reflect.get(target, name, target);
+          return typeof member === "function" ? (member.bind(target) as unknown) : member;
+        },
+      });
+      return openCluster({ ...parts, engine });
+    });
+    await assert.rejects(mistaken, (error: unknown) => {
+      assert.ok(error instanceof OpenFailedError, String(error));
+      assert.match(
+        error.message,
+        /trading:delivery: found 1[^]*What stays costs 0\.\d+ EUR per started hour/,
+      );
+      return true;
+    });
+    demandServers(world, made);
+  }));
 
 test(
   "a destroy that was killed after the seal: open finishes it and opens a new cluster",
