@@ -3,7 +3,7 @@
  * remembers everything that was ever visible and tells of it; a second one reads the logs again at the end.
  */
 import type { Kafka } from "kafkajs";
-import { type LogRecord, partitionKey } from "../../services/bus/kafka-log.ts";
+import type { LogRecord } from "../../services/bus/kafka-log.ts";
 import { LogReader, type PartitionReceiver } from "../../services/bus/log-reader.ts";
 import type { Logger } from "../../services/core/log.ts";
 
@@ -13,7 +13,6 @@ export type Records = ReadonlyMap<string, readonly LogRecord[]>;
 /** See the module's description. */
 export class Tap {
   readonly #records = new Map<string, LogRecord[]>();
-  readonly #receivers = new Map<string, PartitionReceiver>();
   readonly #reader: LogReader;
   /** What went wrong with reading: a log that was cut, for example. Empty when all is well. */
   readonly mistakes: string[] = [];
@@ -23,13 +22,7 @@ export class Tap {
     this.#reader = new LogReader({
       kafka,
       logger,
-      // A broker that has just started may not know a topic yet: what is then opened again goes on where it was.
-      open: (topic, partition) => {
-        const name = partitionKey({ topic, partition });
-        const receiver = this.#receivers.get(name) ?? this.#open(topic, partition, onRecord);
-        this.#receivers.set(name, receiver);
-        return receiver;
-      },
+      open: (topic, partition) => this.#open(topic, partition, onRecord),
       onProgress: () => undefined,
     });
   }
