@@ -154,7 +154,7 @@ export class PartitionExport implements PartitionReceiver {
     this.#options.logger.error({ partition: partitionKey(this) }, this.#lostWithTopic);
   }
 
-  async take(from: bigint, records: readonly ArchivedRecord[], end: bigint): Promise<void> {
+  async take(from: bigint, records: Iterable<ArchivedRecord>, end: bigint): Promise<void> {
     let position = this.#position;
     if (position === undefined || from > position) return;
     for (const record of records) {

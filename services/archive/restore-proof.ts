@@ -109,15 +109,17 @@ class RestoredReceiver implements PartitionReceiver {
     return this.#hash.point;
   }
 
-  async take(from: bigint, records: readonly LogRecord[], end: bigint): Promise<void> {
+  async take(from: bigint, records: Iterable<LogRecord>, end: bigint): Promise<void> {
     if (from > this.position) return;
+    let read = 0;
     for (const record of records) {
+      read++;
       const offset = BigInt(record.offset);
       if (offset < this.position || offset >= this.#end) continue;
       this.#hash.add({ ...record, topic: this.#archivedTopic });
     }
     this.position = end;
-    this.#onRead(records.length);
+    this.#onRead(read);
   }
 
   outOfRange(low: bigint, high: bigint): void {

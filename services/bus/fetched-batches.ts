@@ -15,7 +15,8 @@ export class FetchedDataError extends Error {
 
 /** The committed records of one batch. */
 export interface CommittedBatch {
-  records: LogRecord[];
+  /** Read from the bytes as they are asked for, so they live shortly. @throws FetchedDataError where they are none. */
+  records: Iterable<LogRecord>;
   /** The offset behind the batch, whatever is left of it. */
   end: bigint;
 }
@@ -120,22 +121,19 @@ function recordsOf(
   topic: string,
   partition: number,
   where: string,
-): LogRecord[] {
+): Iterable<LogRecord> {
   const attributes = batch.readInt16BE(attributesAt);
   const producerId = batch.readBigInt64BE(producerIdAt);
   const isControl = (attributes & controlFlag) !== 0;
   aborted.reach(lastOffset);
   if (!isControl && (attributes & transactionalFlag) !== 0 && aborted.has(producerId)) return [];
   const bytes = unpack(batch.subarray(recordsAt), attributes & codecMask, where);
-  const reader = new RecordReader(bytes, batch, attributes, topic, partition, where);
-  if (isControl) {
-    // Key of a marker: version, then type, 2 bytes each; type 0 is abort.
-    if (reader.next().key?.readInt16BE(2) === 0) aborted.close(producerId);
-    return [];
-  }
-  const records = new Array<LogRecord>(batch.readInt32BE(countAt));
-  for (let index = 0; index < records.length; index++) records[index] = reader.next();
-  return records;
+  const records = new BatchRecords(bytes, batch, attributes, topic, partition, where);
+  if (!isControl) return records;
+  const [marker] = records;
+  // Key of a marker: version, then type, 2 bytes each; type 0 is abort.
+  if (marker?.key?.readInt16BE(2) === 0) aborted.close(producerId);
+  return [];
 }
 
 /** By the codec's number in the attributes. */
@@ -161,8 +159,9 @@ function unpack(bytes: Buffer, codec: number, where: string): Buffer {
 /** A record's place in its batch is told by small numbers; sums stay exact up to here. */
 const wideNumber = 2n ** 52n;
 
-class RecordReader {
+class BatchRecords implements Iterable<LogRecord> {
   readonly #bytes: Buffer;
+  readonly #count: number;
   readonly #topic: string;
   readonly #partition: number;
   readonly #where: string;
@@ -172,6 +171,9 @@ class RecordReader {
   readonly #smallBaseTimestamp: number | undefined;
   /** Set when the broker's time counts, for all records of the batch alike. */
   readonly #appendTime: string | undefined;
+  /** Many records have the time of the one before. */
+  #lastZigzag = -1;
+  #lastTimestamp = "";
   #at = 0;
 
   constructor(
@@ -183,6 +185,7 @@ class RecordReader {
     where: string,
   ) {
     this.#bytes = bytes;
+    this.#count = batch.readInt32BE(countAt);
     this.#topic = topic;
     this.#partition = partition;
     this.#where = where;
@@ -198,7 +201,12 @@ class RecordReader {
       (attributes & appendTimeFlag) === 0 ? undefined : String(batch.readBigInt64BE(maximumTimestampAt));
   }
 
-  next(): LogRecord {
+  *[Symbol.iterator](): Generator<LogRecord> {
+    this.#at = 0;
+    for (let index = 0; index < this.#count; index++) yield this.#next();
+  }
+
+  #next(): LogRecord {
     const length = this.#varint();
     const end = this.#at + length;
     if (length <= 0 || end > this.#bytes.length) this.#fail();
@@ -232,8 +240,12 @@ class RecordReader {
       for (let index = size, at = from + size; index >= 0; index--, at--) {
         zigzag = zigzag * 128 + ((this.#bytes[at] as number) & 0x7f);
       }
-      const delta = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
-      return String(this.#smallBaseTimestamp + delta);
+      if (zigzag !== this.#lastZigzag) {
+        const delta = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+        this.#lastZigzag = zigzag;
+        this.#lastTimestamp = String(this.#smallBaseTimestamp + delta);
+      }
+      return this.#lastTimestamp;
     }
     let zigzag = 0n;
     for (let at = from + size; at >= from; at--) {

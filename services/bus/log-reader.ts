@@ -23,9 +23,9 @@ export interface PartitionReceiver {
   readonly broken: string | undefined;
   /**
    * Takes a batch, read from offset `from` on; records below the position are old, a `from` above it is out of date.
-   * @param end the offset behind the batch; it becomes the position.
+   * @param end the offset behind the batch, never below the position; it becomes the position.
    */
-  take(from: bigint, records: readonly LogRecord[], end: bigint): Promise<void>;
+  take(from: bigint, records: Iterable<LogRecord>, end: bigint): Promise<void>;
   /** The position is outside of the log, which has records from `low` to before `high`. */
   outOfRange(low: bigint, high: bigint): void;
   /**
@@ -366,7 +366,9 @@ export class LogReader {
         // Each batch from the end of the one before: a receiver may be set back between two of them.
         let from = offset;
         for (const { records, end } of committedBatches(log)) {
-          await receiver.take(from, records, end);
+          // While a partition's leader changes, two brokers are read: what the old one brings late is known.
+          const { position } = receiver;
+          if (position === undefined || end > position) await receiver.take(from, records, end);
           from = end;
           if (performance.now() - turnedAt < longestTurnMs) continue;
           await setImmediate();
