@@ -19,7 +19,7 @@ export interface ArchiveAmounts {
 
 /** The size of a full run, and of one that only shows that everything works. */
 export const archiveAmounts = {
-  full: { rounds: 3, records: 1_000_000, days: [200_000, 1_000_000], rate: 20_000 },
+  full: { rounds: 5, records: 1_000_000, days: [200_000, 1_000_000], rate: 20_000 },
   quick: { rounds: 1, records: 100_000, days: [20_000, 100_000], rate: 10_000 },
 } as const satisfies Record<string, ArchiveAmounts>;
 

@@ -15,37 +15,50 @@ export interface TradeNames {
   intent_hash?: string | undefined;
 }
 
+/** When a trade passed, in milliseconds since the epoch. */
+export interface TradePassage {
+  /** The executor's answer to the quote. */
+  answeredAt: number;
+  /** The answer to its last question how the trade stands. */
+  settledAt: number;
+  /** The venue's own time until then, in milliseconds. */
+  venueMs: number;
+}
+
 /** The running tap. */
 export interface NearTap {
   readonly ws: string;
   readonly rpc: string;
-  /** The venue's own time for a trade, in milliseconds; undefined when the trade did not pass here. */
-  venueMs(trade: TradeNames): number | undefined;
+  /** Undefined when the trade did not pass here, or nobody asked how it ended. */
+  passage(trade: TradeNames): TradePassage | undefined;
   close(): Promise<void>;
 }
+
+/** Milliseconds since the epoch, finer than `Date.now`. */
+const clock = (): number => performance.timeOrigin + performance.now();
 
 /** Starts the tap before `near`. */
 export async function startNearTap(near: Pick<LabNear, "ws" | "rpc">): Promise<NearTap> {
   /** When an answer came, by quote id; when the news of its use left, by quote hash. */
   const answeredAt = new Map<string, number>();
   const newsAt = new Map<string, number>();
-  /** Time that questions for an intent took, by intent hash. */
-  const askedMs = new Map<string, number>();
+  /** Time that questions for an intent took, and when the last one was answered, by intent hash. */
+  const asked = new Map<string, { ms: number; answeredAt: number }>();
 
   const fromExecutor = (text: string): void => {
     if (!text.includes('"quote_response"')) return;
     const { params } = JSON.parse(text) as { params: [{ quote_id: string }] };
-    answeredAt.set(params[0].quote_id, performance.now());
+    answeredAt.set(params[0].quote_id, clock());
   };
   const fromRelay = (text: string): void => {
     const hash = /"quote_hash":"([^"]+)"/.exec(text)?.[1];
-    if (hash !== undefined) newsAt.set(hash, performance.now());
+    if (hash !== undefined) newsAt.set(hash, clock());
   };
 
   const http = createServer((request, response) => {
-    forward(near.rpc, request, response, (hash, ms) =>
-      askedMs.set(hash, (askedMs.get(hash) ?? 0) + ms),
-    ).catch(() => response.destroy());
+    forward(near.rpc, request, response, (hash, ms) => {
+      asked.set(hash, { ms: (asked.get(hash)?.ms ?? 0) + ms, answeredAt: clock() });
+    }).catch(() => response.destroy());
   });
   const sockets = new WebSocketServer({ server: http, path: "/ws" });
   sockets.on("connection", (client, request) => {
@@ -78,11 +91,16 @@ export async function startNearTap(near: Pick<LabNear, "ws" | "rpc">): Promise<N
   return {
     ws: `ws://127.0.0.1:${port}/ws`,
     rpc: `http://127.0.0.1:${port}/rpc`,
-    venueMs: ({ quote_id, quote_hash, intent_hash }) => {
+    passage: ({ quote_id, quote_hash, intent_hash }) => {
       const answered = answeredAt.get(quote_id ?? "");
       const news = newsAt.get(quote_hash ?? "");
-      if (answered === undefined || news === undefined) return undefined;
-      return news - answered + (askedMs.get(intent_hash ?? "") ?? 0);
+      const questions = asked.get(intent_hash ?? "");
+      if (answered === undefined || news === undefined || questions === undefined) return undefined;
+      return {
+        answeredAt: answered,
+        settledAt: questions.answeredAt,
+        venueMs: news - answered + questions.ms,
+      };
     },
     close: () => closeServer(http, sockets),
   };

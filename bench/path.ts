@@ -35,6 +35,8 @@ export interface PathResult {
   /** Raw events a second that were written. */
   sustained: number;
   stages: StageLatency[];
+  /** The same hops with Kafka's Java clients, right before; empty where that was not measured. */
+  reference: readonly (Latency & { name: string })[];
   /** Mean use of one core, and the most memory, while quotes came. */
   services: { name: string; cpu: number; rssMiB: number }[];
   /** Commands' results by status. */
@@ -55,6 +57,8 @@ export interface PathArguments {
   commandsPerSecond: number;
   /** Measured; {@link warmupSeconds} come before. */
   seconds: number;
+  /** Whether the same is measured with Kafka's Java clients first. */
+  withReference: boolean;
   onProgress: (line: string) => void;
 }
 
@@ -65,9 +69,9 @@ const warmupSeconds = 5;
  * allows somebody (Alpaca: 200 requests a minute), a hundred fill the executor's pipeline.
  */
 export const pathLoads = [
-  { rate: 1_000, commandsPerSecond: 10 },
-  { rate: 1_000, commandsPerSecond: 100 },
-  { rate: 10_000, commandsPerSecond: 100 },
+  { rate: 1_000, commandsPerSecond: 10, withReference: true },
+  { rate: 1_000, commandsPerSecond: 100, withReference: true },
+  { rate: 10_000, commandsPerSecond: 100, withReference: false },
 ] as const;
 
 /** Longest wait for the lag to return to zero. */
@@ -78,6 +82,7 @@ const settlementMs = 2;
 /** Measures the path once. @throws MeasurementError when a service fails or the lag does not return to zero. */
 export async function measurePath(world: BenchWorld, args: PathArguments): Promise<PathResult> {
   const { rate, commandsPerSecond, seconds, onProgress } = args;
+  const reference = args.withReference ? await measureReference(world, args) : [];
   const near = await startNear({ market: "replay", settlementMs });
   const tap = await startNearTap(near);
   const commands: Seen[] = [];
@@ -120,13 +125,36 @@ export async function measurePath(world: BenchWorld, args: PathArguments): Promi
     await Promise.race([settled, failed]);
     const settledAfterSeconds = (performance.now() - lastQuote) / 1_000;
     const latencies = await collect(world, { commands, journal, results }, measureFrom, tap);
-    return { rate, commandsPerSecond, ...latencies, ...use, settledAfterSeconds };
+    return { rate, commandsPerSecond, reference, ...latencies, ...use, settledAfterSeconds };
   } finally {
     await Promise.all(services.map((service) => service.stop(20_000)));
     await listener.stop();
     await tap.close();
     await near.close();
   }
+}
+
+/**
+ * What the hops alone take on these brokers with Kafka's own clients: one process instead of five, nothing parsed, nothing
+ * validated, no venue.
+ */
+async function measureReference(
+  world: BenchWorld,
+  { rate, commandsPerSecond, seconds, onProgress }: PathArguments,
+): Promise<PathResult["reference"]> {
+  const hops: string[] = [];
+  for (const name of ["raw", "norm", "cmd", "journal", "result"])
+    hops.push(await world.newTopic(`path-${name}`));
+  const loads = [rate, commandsPerSecond, seconds, warmupSeconds].map(String);
+  const printed = await world.java("ReferencePath", [world.kafka.brokers.join(","), ...hops, ...loads]);
+  await world.dropTopics(...hops);
+  const stages = JSON.parse(printed) as PathResult["reference"];
+  const last = stages.at(-1);
+  onProgress(
+    `path at ${rate}/s, ${commandsPerSecond} commands/s, the hops alone with Java's clients: ` +
+      `p50 ${last?.p50.toFixed(1)} ms, p99 ${last?.p99.toFixed(1)} ms`,
+  );
+  return stages;
 }
 
 function take(quotes: Iterator<NearQuote, never>, count: number): NearQuote[] {
@@ -237,16 +265,20 @@ async function collect(world: BenchWorld, trades: Trades, measureFrom: number, t
   const norm = await read(topics.swapDemand.name);
   const intents = trades.journal.filter(({ event }) => (event.payload as JournalEntry).state === "INTENT");
   const results = trades.results.filter(counts);
+  const atVenue: number[] = [];
+  const settled: number[] = [];
   const venueMs: number[] = [];
   const own: number[] = [];
   const statuses: Record<string, number> = {};
   for (const { event, takenAt, ingestedAt } of results) {
     const { status, reference } = event.payload as TradeResult;
     statuses[status] = (statuses[status] ?? 0) + 1;
-    const venue = tap.venueMs(reference);
-    if (venue === undefined) continue;
-    venueMs.push(venue);
-    own.push(takenAt - ingestedAt - venue);
+    const passage = tap.passage(reference);
+    if (passage === undefined) continue;
+    atVenue.push(passage.answeredAt - ingestedAt);
+    settled.push(passage.settledAt - ingestedAt);
+    venueMs.push(passage.venueMs);
+    own.push(takenAt - ingestedAt - passage.venueMs);
   }
   const stage = (name: string, milliseconds: number[], targets = false): StageLatency => ({
     name,
@@ -261,6 +293,8 @@ async function collect(world: BenchWorld, trades: Trades, measureFrom: number, t
       stage("norm written", written(norm)),
       stage("cmd written", written(trades.commands)),
       stage("INTENT written", written(intents)),
+      stage("answer at the venue", atVenue),
+      stage("settlement known, with the venue's time", settled),
       stage("result written, with the venue's time", written(results)),
       stage("result in a consumer's hands, without the venue's time", own, true),
     ],

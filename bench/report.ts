@@ -73,6 +73,7 @@ function pathTables({
   commandsPerSecond,
   sustained,
   stages,
+  reference,
   services,
   results,
   venue,
@@ -88,6 +89,9 @@ function pathTables({
       : ["", ""];
     return [name, String(samples), ms(p50), ms(p99), ms(max), ...judged];
   });
+  const referenceRows = reference.map(({ name, samples, p50, p99, max }) => {
+    return [`Java's clients, the hops alone: ${name}`, String(samples), ms(p50), ms(p99), ms(max), "", ""];
+  });
   const serviceRows = services.map(({ name, cpu, rssMiB }) => [
     name,
     `${Math.round(cpu * 100)} %`,
@@ -100,7 +104,10 @@ function pathTables({
     `${rate.toLocaleString("en")} quotes/s and ${commandsPerSecond} commands/s asked for, ${Math.round(sustained).toLocaleString("en")}/s reached the raw topic; results: ${statuses || "none"}; ` +
       `venue's own time p50 ${ms(venue.p50)}, p99 ${ms(venue.p99)}; ` +
       `largest backlog ${lag.largestBacklog} quotes, no lag ${lag.settledAfterSeconds.toFixed(1)} s after the last one.`,
-    table(["stage", "samples", "p50", "p99", "max", "target p50 / p99", ""], stageRows),
+    table(
+      ["stage", "samples", "p50", "p99", "max", "target p50 / p99", ""],
+      [...stageRows, ...referenceRows],
+    ),
     table(["process", "CPU (of one core)", "RSS"], serviceRows),
   ].join("\n\n");
 }

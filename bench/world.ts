@@ -260,20 +260,20 @@ const shortName = (mainClass: string): string => mainClass.split(".").at(-1) ?? 
 const payloadFile = (): string =>
   encodedEvents().reduce((lines, { value }) => `${lines}${value.toString()}\n`, "");
 
-/** Compiles the Java reference into the lab's cache, once for each version of its source. */
+/** Compiles the Java references into the lab's cache, once for each version of their sources. */
 async function compileReference(
   libraries: string,
   registry: ProcessRegistry,
   onProgress: (line: string) => void,
 ): Promise<string> {
-  const source = path.join(folder, "reference", "Reference.java");
-  const fingerprint = createHash("sha256")
-    .update(await readFile(source))
-    .digest("hex")
-    .slice(0, 12);
+  const sources = ["Reference.java", "ReferencePath.java"].map((file) =>
+    path.join(folder, "reference", file),
+  );
+  const content = await Promise.all(sources.map((source) => readFile(source)));
+  const fingerprint = createHash("sha256").update(Buffer.concat(content)).digest("hex").slice(0, 12);
   const target = path.join(labDirectories.cache, `bench-reference-${fingerprint}`);
   if (existsSync(target)) return target;
-  onProgress("compiling the Java reference");
+  onProgress("compiling the Java references");
   const jars = (await readdir(libraries)).filter((file) => file.endsWith(".jar"));
   const compiler = jars.find((file) => file.startsWith("ecj-")) ?? "ecj.jar";
   const partial = `${target}.partial-${process.pid}`;
@@ -289,7 +289,7 @@ async function compileReference(
       jars.map((jar) => path.join(libraries, jar)).join(":"),
       "-d",
       partial,
-      source,
+      ...sources,
     ],
     { stdio: ["ignore", "pipe", "pipe"] },
   );

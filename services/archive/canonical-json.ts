@@ -82,14 +82,18 @@ export function looksCanonical(text: Buffer): Canonical {
   }
 }
 
+/** Bytes that stand in a text as they are: one look for these, which most are. */
+const isPlain = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte >= 0x20 && byte !== quote && byte !== backslash ? 1 : 0,
+);
+
 /** @param at behind the opening quote. @returns the place behind the closing one, or -1. */
 function stringEnd(text: Buffer, at: number, end: number): number {
   let bytes = 0;
   while (at < end) {
     const byte = text[at++] as number;
     bytes |= byte;
-    // Most are small letters: one comparison for these.
-    if (byte > backslash) continue;
+    if (isPlain[byte] === 1) continue;
     if (byte === quote) {
       seen |= bytes;
       return at;

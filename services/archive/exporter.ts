@@ -23,11 +23,10 @@ import { PartitionExport, type PartitionWork, type Rotation } from "./partition-
 import { ReadBack } from "./read-back.ts";
 import { orAborted, untilItWorks } from "./retry.ts";
 
-/**
- * Records in memory over all partitions, in bytes: before compression, then compressed until they are stored. When it is
- * more, the largest collection becomes an object, and reading waits.
- */
-const memoryBytes = 20 * 1024 * 1024;
+/** Records that wait to become objects, over all partitions, in bytes: of more, the largest collection becomes one. */
+const collectedBytes = 14 * 1024 * 1024;
+/** The same and objects that are compressed, or wait to be stored: when it is more, reading waits. */
+const memoryBytes = 28 * 1024 * 1024;
 const ageCheckMs = 500;
 const compressionsAtOnce = 2;
 const uploadsAtOnce = 6;
@@ -62,7 +61,9 @@ export class Exporter {
   /** What is wrong in partitions whose topic exists no more. */
   readonly #unrepairable = new Map<PartitionExport, Damage>();
   readonly #abort = new AbortController();
-  #memory = 0;
+  /** Bytes of records: before they become objects, and of those. */
+  #collected = 0;
+  #underWay = 0;
   #roomWanted: PendingPromise | undefined;
   #failure: Error | undefined;
   #ageTimer: NodeJS.Timeout | undefined;
@@ -261,9 +262,13 @@ export class Exporter {
           const head = await retry(`look at ${name}`, () => archive.store.head(archive.prefix + name));
           return head === undefined ? undefined : expectedOf(head.metadata);
         }),
-      memory: (bytes) => {
-        this.#memory += bytes;
-        if (this.#memory <= memoryBytes) this.#roomWanted?.resolve();
+      collected: (bytes) => {
+        this.#collected += bytes;
+        if (this.#hasRoom) this.#roomWanted?.resolve();
+      },
+      underWay: (bytes) => {
+        this.#underWay += bytes;
+        if (this.#hasRoom) this.#roomWanted?.resolve();
       },
       room: () => this.#room(),
       stored: (partition, records) => {
@@ -282,16 +287,19 @@ export class Exporter {
     this.#failure = undefined;
   }
 
-  /** Waits until memory is free, making objects of what was collected, the largest first. */
+  /** Makes an object of the largest collection when there is much, and waits until memory is free. */
   async #room(): Promise<void> {
-    while (this.#memory > memoryBytes && !this.#abort.signal.aborted) {
-      // While as much is on its way already, waiting makes room; cutting more would only make small objects.
-      const collected = sum([...this.#partitions.values()].map((partition) => partition.collected));
-      if (collected > memoryBytes / 2) this.#largest()?.cut();
+    // Before memory is full: compression goes on while more is read.
+    if (this.#collected > collectedBytes) this.#largest()?.cut();
+    while (!this.#hasRoom && !this.#abort.signal.aborted) {
       const wanted = (this.#roomWanted ??= pendingPromise());
       await wanted.promise;
       if (this.#roomWanted === wanted) this.#roomWanted = undefined;
     }
+  }
+
+  get #hasRoom(): boolean {
+    return this.#collected + this.#underWay <= memoryBytes;
   }
 
   #largest(): PartitionExport | undefined {

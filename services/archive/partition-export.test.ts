@@ -20,7 +20,8 @@ const work: PartitionWork = {
   build: (build) => build(),
   store: () => Promise.resolve(),
   look: () => Promise.resolve(undefined),
-  memory: () => undefined,
+  collected: () => undefined,
+  underWay: () => undefined,
   room: () => Promise.resolve(),
   stored: () => undefined,
 };

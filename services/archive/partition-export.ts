@@ -30,8 +30,10 @@ export interface PartitionWork {
   store(object: PreparedObject): Promise<void>;
   /** What was noted at an object's writing; undefined when it is not there or its metadata is of no use. */
   look(name: string): Promise<ExpectedObject | undefined>;
-  /** Something came to, or left, the memory. */
-  memory(bytes: number): void;
+  /** So many bytes more (or less) wait to become an object. */
+  collected(bytes: number): void;
+  /** So many bytes more (or less) are being compressed, or wait to be stored. */
+  underWay(bytes: number): void;
   /** Resolves when there is room for more. */
   room(): Promise<void>;
   /** An object was stored: it is to be read back. */
@@ -166,7 +168,7 @@ export class PartitionExport implements PartitionReceiver {
       if (this.#builder.bytes >= this.#options.rotation.bytes) this.cut();
     }
     if (end > position) this.#position = Number(end);
-    this.#countMemory();
+    this.#countCollected();
     await this.#options.work.room();
   }
 
@@ -238,13 +240,13 @@ export class PartitionExport implements PartitionReceiver {
     const builder = this.#builder;
     const { topic, partition } = this;
     const range = { topic, partition, first: BigInt(this.#first), last: BigInt(position - 1) };
-    this.#countMemory();
-    const bytes = this.#builderBytes;
+    const { bytes } = builder;
+    const { work, codec } = this.#options;
     this.#builder = new ObjectBuilder(builder.point);
-    this.#builderBytes = 0;
+    this.#countCollected();
+    work.underWay(bytes);
     this.#first = position;
     this.#storing++;
-    const { work, codec } = this.#options;
     const before = this.#stored;
     const setBacks = this.#setBacks;
     const building = work.build(() => builder.build(range, codec, this.#topicId));
@@ -253,7 +255,7 @@ export class PartitionExport implements PartitionReceiver {
       try {
         const object = await building;
         held = object.body.length;
-        work.memory(held - bytes);
+        work.underWay(held - bytes);
         await before;
         if (this.#setBacks !== setBacks) return;
         await work.store(object);
@@ -263,7 +265,7 @@ export class PartitionExport implements PartitionReceiver {
         work.stored(this, object.expected.records);
       } finally {
         this.#storing--;
-        work.memory(-held);
+        work.underWay(-held);
       }
     })();
     // Whoever waits sees the failure; a cut by age or size has nobody who waits.
@@ -277,17 +279,16 @@ export class PartitionExport implements PartitionReceiver {
     await this.#stored;
   }
 
-  #countMemory(): void {
+  #countCollected(): void {
     const { bytes } = this.#builder;
-    this.#options.work.memory(bytes - this.#builderBytes);
+    this.#options.work.collected(bytes - this.#builderBytes);
     this.#builderBytes = bytes;
   }
 
   #goOnAt(position: number, chain: Readonly<ChainPoint>): void {
     this.#setBacks++;
-    this.#options.work.memory(-this.#builderBytes);
     this.#builder = new ObjectBuilder(chain);
-    this.#builderBytes = 0;
+    this.#countCollected();
     this.#first = this.#position = position;
   }
 
