@@ -11,7 +11,7 @@ import { installKafkaTools, type LabKafka, startKafka } from "../lab/kafka/index
 import { ProcessRegistry } from "../lab/processes.ts";
 import { connectKafka } from "../services/bus/kafka.ts";
 import { topicOffsets } from "../services/bus/topic-offsets.ts";
-import { createTopics } from "../services/bus/topics.ts";
+import { createTopics, topics } from "../services/bus/topics.ts";
 import { createLogger } from "../services/core/log.ts";
 import { encodedEvents } from "./events.ts";
 import { countLines, MeasurementError, outputOf } from "./process-output.ts";
@@ -101,11 +101,7 @@ export class BenchWorld {
       const admin = connectKafka({ brokers: kafka.brokers, clientId: "bench", logger }).admin();
       await admin.connect();
       // The services' own topics, the control topic among them.
-      await createTopics(admin, {
-        businessDate,
-        replicationFactor: brokers,
-        minInsyncReplicas: brokers === 3 ? 2 : 1,
-      });
+      await createServiceTopics(admin, brokers);
       return new BenchWorld(kafka, admin, registry, directory, `${classes}:${libraries}/*`, signal, profile);
     } catch (error) {
       await registry.close(1_000);
@@ -166,6 +162,12 @@ export class BenchWorld {
       if (Date.now() > end)
         throw new MeasurementError(`${left.join(", ")} still there after ${topicDeadlineMs / 1_000} s`);
     }
+  }
+
+  /** Forgets what was said on the control topic: who was asked to drain once stays drained. No service must run. */
+  async renewControl(): Promise<void> {
+    await this.dropTopics(topics.control.name);
+    await createServiceTopics(this.admin, this.kafka.brokers.length);
   }
 
   /** Runs a Java class of Kafka's tools or of ours. @returns what it printed. @throws MeasurementError */
@@ -253,6 +255,10 @@ export class BenchWorld {
     return outputOf(child, this.signal);
   }
 }
+
+/** The services' own topics, those that are missing. */
+const createServiceTopics = (admin: Admin, brokers: number): Promise<unknown> =>
+  createTopics(admin, { businessDate, replicationFactor: brokers, minInsyncReplicas: brokers === 3 ? 2 : 1 });
 
 /** A class without its package. */
 const shortName = (mainClass: string): string => mainClass.split(".").at(-1) ?? mainClass;
