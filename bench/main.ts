@@ -76,6 +76,8 @@ async function measure(options: BenchOptions, signal: AbortSignal): Promise<Benc
           const size = options.quick ? archiveAmounts.quick : archiveAmounts.full;
           report.archive = await measureArchive(world, size, progress);
         } else if (name === "path") {
+          // Each seal of the archive's asked all services to drain.
+          if (options.names.includes("archive")) await world.renewControl();
           for (const load of pathLoads) {
             report.paths.push(
               await measurePath(world, {

@@ -19,8 +19,8 @@ export interface TradeNames {
 export interface TradePassage {
   /** The executor's answer to the quote. */
   answeredAt: number;
-  /** The answer to its last question how the trade stands. */
-  settledAt: number;
+  /** The answer to its last question how the trade stands; undefined when it asked none. */
+  settledAt: number | undefined;
   /** The venue's own time until then, in milliseconds. */
   venueMs: number;
 }
@@ -29,7 +29,7 @@ export interface TradePassage {
 export interface NearTap {
   readonly ws: string;
   readonly rpc: string;
-  /** Undefined when the trade did not pass here, or nobody asked how it ended. */
+  /** Undefined when the trade did not pass here. */
   passage(trade: TradeNames): TradePassage | undefined;
   close(): Promise<void>;
 }
@@ -94,12 +94,12 @@ export async function startNearTap(near: Pick<LabNear, "ws" | "rpc">): Promise<N
     passage: ({ quote_id, quote_hash, intent_hash }) => {
       const answered = answeredAt.get(quote_id ?? "");
       const news = newsAt.get(quote_hash ?? "");
+      if (answered === undefined || news === undefined) return undefined;
       const questions = asked.get(intent_hash ?? "");
-      if (answered === undefined || news === undefined || questions === undefined) return undefined;
       return {
         answeredAt: answered,
-        settledAt: questions.answeredAt,
-        venueMs: news - answered + questions.ms,
+        settledAt: questions?.answeredAt,
+        venueMs: news - answered + (questions?.ms ?? 0),
       };
     },
     close: () => closeServer(http, sockets),

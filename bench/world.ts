@@ -166,8 +166,15 @@ export class BenchWorld {
 
   /** Forgets what was said on the control topic: who was asked to drain once stays drained. No service must run. */
   async renewControl(): Promise<void> {
-    await this.dropTopics(topics.control.name);
-    await createServiceTopics(this.admin, this.kafka.brokers.length);
+    const { name } = topics.control;
+    await this.dropTopics(name);
+    // A broker that has not heard of the removal yet would name it as if it were there.
+    for (const end = Date.now() + topicDeadlineMs; !(await this.#hasLeaders(name)); await delay(50)) {
+      this.signal.throwIfAborted();
+      if (Date.now() > end)
+        throw new MeasurementError(`${name} has no leaders after ${topicDeadlineMs / 1_000} s`);
+      await createServiceTopics(this.admin, this.kafka.brokers.length);
+    }
   }
 
   /** Runs a Java class of Kafka's tools or of ours. @returns what it printed. @throws MeasurementError */

@@ -4,6 +4,7 @@ import java.time.Duration;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
@@ -95,7 +96,7 @@ public final class Reference {
             }
             producer.flush();
             double seconds = (System.nanoTime() - started) / 1e9;
-            System.out.printf("{\"records\":%d,\"seconds\":%.4f}%n", done, seconds);
+            System.out.printf(Locale.ROOT, "{\"records\":%d,\"seconds\":%.4f}%n", done, seconds);
         }
     }
 
@@ -156,7 +157,7 @@ public final class Reference {
         double[] milliseconds = new double[total - unmeasured];
         for (int at = unmeasured; at < total; at++) milliseconds[at - unmeasured] = (taken[at] - sent[at]) / 1e6;
         Arrays.sort(milliseconds);
-        System.out.printf("{\"samples\":%d,\"p50\":%.4f,\"p99\":%.4f,\"max\":%.4f}%n", milliseconds.length,
+        System.out.printf(Locale.ROOT, "{\"samples\":%d,\"p50\":%.4f,\"p99\":%.4f,\"max\":%.4f}%n", milliseconds.length,
             at(milliseconds, 0.5), at(milliseconds, 0.99), milliseconds[milliseconds.length - 1]);
     }
 
@@ -168,7 +169,7 @@ public final class Reference {
     private static byte[] numbered(int number, int bytes) {
         byte[] value = new byte[bytes];
         Arrays.fill(value, (byte) 'x');
-        byte[] digits = String.format("%08d", number).getBytes();
+        byte[] digits = String.format(Locale.ROOT, "%08d", number).getBytes();
         System.arraycopy(digits, 0, value, 0, digits.length);
         return value;
     }

@@ -2,6 +2,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Properties;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
@@ -75,16 +76,20 @@ public final class ReferencePath {
             journals.add(producer);
         }
         read(cmd, CMD_READ, (record, number) -> executors.get(record.partition()).execute(() -> {
-            int partition = record.partition();
-            KafkaProducer<String, byte[]> producer = journals.get(partition);
-            producer.beginTransaction();
-            producer.send(new ProducerRecord<>(journal, partition, record.key(), record.value()), ReferencePath::check);
-            producer.commitTransaction();
-            at[INTENT_COMMITTED][number] = System.nanoTime();
-            producer.beginTransaction();
-            producer.send(new ProducerRecord<>(journal, partition, record.key(), record.value()), ReferencePath::check);
-            producer.send(new ProducerRecord<>(result, partition, record.key(), record.value()), ReferencePath::check);
-            producer.commitTransaction();
+            try {
+                int partition = record.partition();
+                KafkaProducer<String, byte[]> producer = journals.get(partition);
+                producer.beginTransaction();
+                producer.send(new ProducerRecord<>(journal, partition, record.key(), record.value()), ReferencePath::check);
+                producer.commitTransaction();
+                at[INTENT_COMMITTED][number] = System.nanoTime();
+                producer.beginTransaction();
+                producer.send(new ProducerRecord<>(journal, partition, record.key(), record.value()), ReferencePath::check);
+                producer.send(new ProducerRecord<>(result, partition, record.key(), record.value()), ReferencePath::check);
+                producer.commitTransaction();
+            } catch (RuntimeException error) {
+                check(null, error);
+            }
         }));
         read(result, RESULT_READ, (record, number) -> results.countDown());
         assigned.await();
@@ -167,7 +172,7 @@ public final class ReferencePath {
                 if (number >= unmeasured) milliseconds.add((at[stage][number] - at[SENT][number]) / 1e6);
             }
             double[] sorted = milliseconds.stream().mapToDouble(Double::doubleValue).sorted().toArray();
-            lines.add(String.format("{\"name\":\"%s\",\"samples\":%d,\"p50\":%.4f,\"p99\":%.4f,\"max\":%.4f}",
+            lines.add(String.format(Locale.ROOT, "{\"name\":\"%s\",\"samples\":%d,\"p50\":%.4f,\"p99\":%.4f,\"max\":%.4f}",
                 STAGES[stage - 1], sorted.length, share(sorted, 0.5), share(sorted, 0.99), sorted[sorted.length - 1]));
         }
         System.out.println("[" + String.join(",", lines) + "]");
@@ -181,7 +186,7 @@ public final class ReferencePath {
     private static byte[] numbered(int number) {
         byte[] value = new byte[BYTES];
         Arrays.fill(value, (byte) 'x');
-        byte[] digits = String.format("%08d", number).getBytes();
+        byte[] digits = String.format(Locale.ROOT, "%08d", number).getBytes();
         System.arraycopy(digits, 0, value, 0, digits.length);
         return value;
     }

@@ -3,7 +3,7 @@
  * remembers everything that was ever visible and tells of it; a second one reads the logs again at the end.
  */
 import type { Kafka } from "kafkajs";
-import type { LogRecord } from "../../services/bus/kafka-log.ts";
+import { type LogRecord, partitionKey } from "../../services/bus/kafka-log.ts";
 import { LogReader, type PartitionReceiver } from "../../services/bus/log-reader.ts";
 import type { Logger } from "../../services/core/log.ts";
 
@@ -13,6 +13,7 @@ export type Records = ReadonlyMap<string, readonly LogRecord[]>;
 /** See the module's description. */
 export class Tap {
   readonly #records = new Map<string, LogRecord[]>();
+  readonly #receivers = new Map<string, PartitionReceiver>();
   readonly #reader: LogReader;
   /** What went wrong with reading: a log that was cut, for example. Empty when all is well. */
   readonly mistakes: string[] = [];
@@ -22,7 +23,13 @@ export class Tap {
     this.#reader = new LogReader({
       kafka,
       logger,
-      open: (topic, partition) => this.#open(topic, partition, onRecord),
+      // What the reader took for deleted, as brokers that are all just starting make it, goes on where it was.
+      open: (topic, partition) => {
+        const name = partitionKey({ topic, partition });
+        const receiver = this.#receivers.get(name) ?? this.#open(topic, partition, onRecord);
+        this.#receivers.set(name, receiver);
+        return receiver;
+      },
       onProgress: () => undefined,
     });
   }
@@ -60,7 +67,10 @@ export class Tap {
       take: async (from, found, end) => {
         if (from > position) return;
         for (const record of found) {
-          if (BigInt(record.offset) < position) continue;
+          const offset = BigInt(record.offset);
+          if (offset < position) continue;
+          // The next one may not be readable: then the batch comes again.
+          position = offset + 1n;
           records.push(record);
           onRecord(record);
         }

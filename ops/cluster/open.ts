@@ -4,7 +4,7 @@
  * killed anywhere and run again.
  */
 import { excludes, firstChoice } from "../../components/capacity.ts";
-import { StackEngineError, StackRunAbortedError } from "../engine/stack-engine.ts";
+import { StackEngineError, StackLockedError, StackRunAbortedError } from "../engine/stack-engine.ts";
 import { type CapacityPlan, planCapacity } from "../plan/plan.ts";
 import { RefusedError } from "../run.ts";
 import { destroyWasBegun } from "./begun-destroy.ts";
@@ -113,12 +113,9 @@ export async function openCluster(parts: ClusterParts, options: OpenOptions = {}
       };
     } catch (error) {
       if (!(error instanceof StackEngineError) || error instanceof StackRunAbortedError) throw error;
+      if (error instanceof StackLockedError) throw error;
       const failure = judgeUpFailure(error);
-      if (failure === "program") {
-        // Its message is to be read first: with the mistake mended, the next open goes on with what is there.
-        const isBilled = (await findLabelled(parts.client, stack)).length > 0;
-        throw isBilled ? await failed(parts, error, "") : error;
-      }
+      if (failure === "program") throw await mistaken(parts, error);
       // A killed engine's last request may have been carried out after the look for leftovers.
       if (failure === "name" && clearings++ < mostClearings && (await strangers(parts)).length > 0) continue;
       if (failure === "other" && isContinued && (await heldByState(parts)) === "never") {
@@ -263,6 +260,18 @@ async function removeFailed(parts: ClusterParts, error: StackEngineError, keep: 
       `${error.message}\nWhat was made could not be removed: ${(second as Error).message}\n${await billing(parts)}`,
       { cause: error },
     );
+  }
+}
+
+/** The program's own mistake. What is there stays and is named: with the mistake mended, the next open goes on with it. */
+async function mistaken(parts: ClusterParts, error: StackEngineError): Promise<Error> {
+  try {
+    const left = await findLabelled(parts.client, parts.stack);
+    if (left.length === 0) return error;
+    return new OpenFailedError(`${error.message}\n${await describeStaying(parts, left)}`, { cause: error });
+  } catch {
+    // The mistake is what is to be read.
+    return error;
   }
 }
 

@@ -100,7 +100,7 @@ function stringEnd(text: Buffer, at: number, end: number): number {
     }
     if (byte === backslash) {
       if (!isShortEscape(text[at++])) return -1;
-    } else if (byte < 0x20) return -1;
+    } else return -1;
   }
   return -1;
 }

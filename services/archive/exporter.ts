@@ -61,7 +61,7 @@ export class Exporter {
   /** What is wrong in partitions whose topic exists no more. */
   readonly #unrepairable = new Map<PartitionExport, Damage>();
   readonly #abort = new AbortController();
-  /** Bytes of records: before they become objects, and of those. */
+  /** Bytes of records that wait to become objects, and of objects on their way, compressed once that is done. */
   #collected = 0;
   #underWay = 0;
   #roomWanted: PendingPromise | undefined;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { pino } from "pino";
+import { until } from "../core/testing.ts";
 import type { ListedRange } from "./cluster-archive.ts";
 import type { ArchivedRecord } from "./line.ts";
 import { PartitionExport, type PartitionWork } from "./partition-export.ts";
@@ -83,4 +84,49 @@ test("a topic that is deleted while its export pauses is a loss", async () => {
   assert.deepEqual(partition.allLosses, [
     "t/0: the topic was deleted when offsets 0 to 1 were not archived yet",
   ]);
+});
+
+test("what is counted as memory is nothing when nothing is left, whatever happened on the way", async () => {
+  const storing: { resolve: () => void; reject: (error: Error) => void }[] = [];
+  let collected = 0;
+  let underWay = 0;
+  let fails = false;
+  const partition = make([], {
+    collected: (bytes) => void (collected += bytes),
+    underWay: (bytes) => void (underWay += bytes),
+    build: (build) => (fails ? Promise.reject(new Error("no memory")) : build()),
+    store: () => new Promise((resolve, reject) => storing.push({ resolve, reject })),
+  });
+  const stored = async (count: number): Promise<void> => {
+    await until("objects are on their way", () => storing.length === count);
+    assert.ok(underWay > 0);
+    for (const { resolve } of storing.splice(0)) resolve();
+  };
+  const large = { ...record(0), value: Buffer.alloc(600_000, "x") };
+  await partition.take(0n, [record(0), record(1)], 2n);
+  assert.ok(collected > 0 && underWay === 0);
+  const flushed = partition.flush();
+  await stored(1);
+  await flushed;
+  assert.deepEqual({ collected, underWay }, { collected: 0, underWay: 0 });
+  // Two objects are cut while one batch is taken; the second waits for the first to be stored.
+  const two = [2, 3, 4, 5, 6].map((offset) => ({ ...large, offset: String(offset) }));
+  await partition.take(2n, two, 7n);
+  assert.ok(collected > 600_000 && underWay > 0);
+  // Set back while the first is being stored: neither counts any more.
+  await until("the first is on its way", () => storing.length === 1);
+  partition.setBack(2n, "test");
+  assert.equal(collected, 0);
+  await stored(1);
+  await until("nothing is under way", () => underWay === 0);
+  // A batch that cannot be read to its end, then an object that cannot be made.
+  const broken = function* (): Generator<ArchivedRecord> {
+    yield record(2);
+    throw new Error("no list of records");
+  };
+  await assert.rejects(partition.take(2n, broken(), 9n), /no list of records/);
+  assert.equal(partition.position, 3n);
+  fails = true;
+  await assert.rejects(partition.flush(), /no memory/);
+  assert.deepEqual({ collected, underWay }, { collected: 0, underWay: 0 });
 });

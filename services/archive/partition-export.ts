@@ -243,8 +243,8 @@ export class PartitionExport implements PartitionReceiver {
     const { bytes } = builder;
     const { work, codec } = this.#options;
     this.#builder = new ObjectBuilder(builder.point);
-    this.#countCollected();
     work.underWay(bytes);
+    this.#countCollected();
     this.#first = position;
     this.#storing++;
     const before = this.#stored;

@@ -129,6 +129,10 @@ test("what is cut off at the end comes later; damaged bytes are never taken for 
     damaged.writeUInt8(damaged.readUInt8(at) ^ 1, at);
     assert.throws(() => values(log(damaged)), FetchedDataError, `byte ${at}`);
   }
+  for (const count of [-1, 0, 2]) {
+    const miscounted = withChecksum(first, (copy) => copy.writeInt32BE(count, 57));
+    assert.throws(() => values(log(miscounted)), FetchedDataError, `${count} records`);
+  }
   const snappy = withChecksum(first, (copy) => copy.writeInt16BE(2, 21));
   assert.throws(() => values(log(snappy)), /t\/3 at offset 0: records are compressed with snappy/);
 });

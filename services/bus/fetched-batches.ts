@@ -186,6 +186,7 @@ class BatchRecords implements Iterable<LogRecord> {
   ) {
     this.#bytes = bytes;
     this.#count = batch.readInt32BE(countAt);
+    if (this.#count < 0) throw new FetchedDataError(`${where}: the batch tells ${this.#count} records`);
     this.#topic = topic;
     this.#partition = partition;
     this.#where = where;
@@ -204,6 +205,7 @@ class BatchRecords implements Iterable<LogRecord> {
   *[Symbol.iterator](): Generator<LogRecord> {
     this.#at = 0;
     for (let index = 0; index < this.#count; index++) yield this.#next();
+    if (this.#at !== this.#bytes.length) this.#fail();
   }
 
   #next(): LogRecord {

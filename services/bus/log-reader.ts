@@ -23,7 +23,8 @@ export interface PartitionReceiver {
   readonly broken: string | undefined;
   /**
    * Takes a batch, read from offset `from` on; records below the position are old, a `from` above it is out of date.
-   * @param end the offset behind the batch, never below the position; it becomes the position.
+   * @param records reading them may throw at any of them; the batch comes again then, so the position follows each record.
+   * @param end the offset behind the batch, above the position where that is known; it becomes the position.
    */
   take(from: bigint, records: Iterable<LogRecord>, end: bigint): Promise<void>;
   /** The position is outside of the log, which has records from `low` to before `high`. */

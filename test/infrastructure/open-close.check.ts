@@ -273,45 +273,52 @@ test("the account's limit: no other choice is tried, and nothing is left", { tim
   }),
 );
 
-test("the program itself fails: what a former run made stays for the next one, with its price", () =>
-  scene({}, async ({ world, with: run }) => {
-    world.hetzner.faults.add({
-      rules: [
-        {
-          at: "request",
-          method: "POST",
-          path: "/servers",
-          body: { name: "dev-kafka-2" },
-          effect: { kind: "error", code: "server_error" },
-        },
-      ],
-    });
-    await world.failed("up");
-    const made = world.hetzner.project.servers().length;
-    assert.ok(made > 0);
-    const mistake = failedRun("up", [
-      { urn: undefined, name: undefined, code: undefined, message: "trading:delivery: found 1" },
-    ]);
-    const mistaken = run((parts) => {
-      const up = () => Promise.reject(mistake);
-      const engine = new Proxy(parts.engine, {
-        get: (target, name) => {
-          const member: unknown = name === "up" ? up : Reflect.get(target, name, target);
-          return typeof member === "function" ? (member.bind(target) as unknown) : member;
-        },
+test(
+  "the program itself fails: what a former run made stays for the next one, with its price",
+  { timeout: 200_000 },
+  () =>
+    scene({}, async ({ world, with: run }) => {
+      const mistake = failedRun("up", [
+        { urn: undefined, name: undefined, code: undefined, message: "trading:delivery: found 1" },
+      ]);
+      const failing = () =>
+        run((parts) => {
+          const up = () => Promise.reject(mistake);
+          const engine = new Proxy(parts.engine, {
+            get: (target, name) => {
+              const member: unknown = name === "up" ? up : Reflect.get(target, name, target);
+              return typeof member === "function" ? (member.bind(target) as unknown) : member;
+            },
+          });
+          return openCluster({ ...parts, engine });
+        });
+      // Nothing is there: nothing is to be said but the mistake.
+      await assert.rejects(failing(), mistake);
+      world.hetzner.faults.add({
+        rules: [
+          {
+            at: "request",
+            method: "POST",
+            path: "/servers",
+            body: { name: "dev-kafka-2" },
+            effect: { kind: "error", code: "server_error" },
+          },
+        ],
       });
-      return openCluster({ ...parts, engine });
-    });
-    await assert.rejects(mistaken, (error: unknown) => {
-      assert.ok(error instanceof OpenFailedError, String(error));
-      assert.match(
-        error.message,
-        /trading:delivery: found 1[^]*What stays costs 0\.\d+ EUR per started hour/,
-      );
-      return true;
-    });
-    demandServers(world, made);
-  }));
+      await world.failed("up");
+      const made = world.hetzner.project.servers().length;
+      assert.ok(made > 0);
+      await assert.rejects(failing(), (error: unknown) => {
+        assert.ok(error instanceof OpenFailedError, String(error));
+        assert.match(
+          error.message,
+          /trading:delivery: found 1[^]*What stays costs 0\.\d+ EUR per started hour/,
+        );
+        return true;
+      });
+      demandServers(world, made);
+    }),
+);
 
 test(
   "a destroy that was killed after the seal: open finishes it and opens a new cluster",
